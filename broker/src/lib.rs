@@ -1,0 +1,1 @@
+//! The broker: network, APIs, partitions, fetch sessions and coordinators.

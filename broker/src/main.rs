@@ -1,0 +1,3 @@
+//! The `goatq` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The metadata quorum: openraft around a pure metadata state machine.

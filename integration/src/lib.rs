@@ -1,0 +1,1 @@
+//! Everything together: real nodes and real clients.

@@ -1,0 +1,3 @@
+//! `goatq-perf`: load generation and measurement against any Kafka broker.
+
+fn main() {}
