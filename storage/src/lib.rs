@@ -1,1 +1,11 @@
 //! The partition log in Kafka's on-disk format, its indexes and its disks.
+//!
+//! - [`io`]: the seam to the operating system: [`io::Disk`] and its twins.
+//! - [`group_commit`]: what turns appended bytes into durable ones, many logs at a time.
+//! - [`log_dir`]: one directory of partition logs: its lock, identity, health, checkpoints.
+//!
+//! The crate's `README.md` describes the byte formats, the crash model and the invariants.
+
+pub mod group_commit;
+pub mod io;
+pub mod log_dir;
