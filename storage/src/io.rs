@@ -177,6 +177,15 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<
     disk.sync_dir(dir)
 }
 
+/// Refuses names in two directories: a rename between them would need both synced, and none is needed.
+fn same_directory(from: &Path, to: &Path) -> io::Result<()> {
+    if from.parent() == to.parent() {
+        return Ok(());
+    }
+    let text = format!("{} and {} are not in one directory", from.display(), to.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// The directory of a path and the name under which its next content is prepared.
 fn beside(path: &Path) -> io::Result<(&Path, std::path::PathBuf)> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display()));

@@ -1,13 +1,49 @@
-//! A disk in memory that loses what was not synced, by seed.
+//! A disk in memory that treats unsynced data as a power cut does, by seed.
+//!
+//! Crash model. Every file and directory keeps the changes that no sync has covered. [`SimDisk::crash`] yields the disk at the
+//! next start: of the changes to a file each is kept, lost or torn into 512-byte sectors, some of which may hold garbage
+//! where no synced data was; the length may arrive without the data (zeros). Of the changes to the names in a directory a
+//! prefix or any subset is kept; a file whose name is lost is gone, synced or not. [`SimDisk::restart`] is the milder case:
+//! the process dies, the page cache lives.
+//!
+//! Equal seeds and equal calls give equal results: asynchronous calls complete after a number of polls drawn from the seed
+//! ([`SimDisk::set_slowness`]), and nothing else is random. Content is sparse and shared between a disk and its crash images.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{Disk, DiskFile, Entry, FileLock, OpenMode, Space};
+use parking_lot::{Mutex, MutexGuard};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::{Disk, DiskFile, Entry, FileLock, OpenMode, Space, same_directory};
+
+mod crash;
+mod file;
+mod node;
+mod sparse;
+#[cfg(test)]
+mod tests;
+
+pub use crash::SECTOR;
+use file::{SimDir, SimFile};
+use node::{DirNode, FileNode, NameChange, Node};
 
 /// A simulated disk. Clones are the same disk.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimDisk {
-    seed: u64,
+    shared: Arc<Mutex<State>>,
+    /// Handles of an earlier life of the process fail.
+    life: u64,
+}
+
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimDisk").field("life", &self.life).finish_non_exhaustive()
+    }
 }
 
 /// What was asked of a [`SimDisk`] so far.
@@ -21,95 +57,403 @@ pub struct SimCounters {
     pub writes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Syncs of files.
+    /// Syncs of files that ended.
     pub syncs: u64,
-    /// Syncs of directories.
+    /// Syncs of directories that ended.
     pub dir_syncs: u64,
     /// Files opened.
     pub opens: u64,
 }
 
-/// Something that goes wrong; see [`SimDisk::inject`].
+/// Something that goes wrong with the files whose path contains the text; see [`SimDisk::inject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The next sync of a file whose path contains the text fails; what it should have kept is lost at the next crash although
-    /// later syncs succeed.
+    /// The next sync fails. What it should have made durable never becomes so, although readers still see it and later
+    /// syncs succeed: what Linux does.
     FailSync(String),
-    /// The next write to such a file fails after half of it was written.
+    /// The next write fails after half of it was written.
     FailWrite(String),
-    /// Every read of such a file fails with EIO.
+    /// Every read fails, until [`SimDisk::heal`].
     FailReads(String),
+    /// The next opening of a file for writing, rename or removal fails.
+    FailNames(String),
+}
+
+impl Fault {
+    fn path_part(&self) -> &str {
+        match self {
+            Fault::FailSync(part) | Fault::FailWrite(part) | Fault::FailReads(part) | Fault::FailNames(part) => part,
+        }
+    }
+}
+
+struct State {
+    root: Arc<Mutex<DirNode>>,
+    rng: StdRng,
+    life: u64,
+    /// The machine is off: a crash image took its place.
+    off: bool,
+    capacity: u64,
+    used: u64,
+    slowness: u32,
+    faults: Vec<Fault>,
+    locks: BTreeMap<PathBuf, u64>,
+    counters: SimCounters,
+}
+
+impl State {
+    fn new(root: DirNode, rng: StdRng) -> State {
+        State {
+            root: Arc::new(Mutex::new(root)),
+            rng,
+            life: 0,
+            off: false,
+            capacity: 1 << 40,
+            used: 0,
+            slowness: 0,
+            faults: Vec::new(),
+            locks: BTreeMap::new(),
+            counters: SimCounters::default(),
+        }
+    }
+
+    fn draw_polls(&mut self) -> u32 {
+        if self.slowness == 0 { 0 } else { self.rng.random_range(0..=self.slowness) }
+    }
+
+    /// Whether a fault of that kind is planned for the path; a fault that strikes once is taken off the plan.
+    fn faulty(&mut self, path: &Path, kind: impl Fn(&Fault) -> bool, once: bool) -> bool {
+        let Some(path) = path.to_str() else { return false };
+        let found = self.faults.iter().position(|fault| kind(fault) && path.contains(fault.path_part()));
+        if let (Some(index), true) = (found, once) {
+            self.faults.remove(index);
+        }
+        found.is_some()
+    }
+}
+
+fn eio(what: &str) -> io::Error {
+    io::Error::other(what)
 }
 
 impl SimDisk {
-    /// An empty disk; the seed decides what crashes keep and how long asynchronous calls take.
+    /// An empty disk of 1 TiB; the seed decides what crashes keep and how long asynchronous calls take.
     pub fn new(seed: u64) -> SimDisk {
-        SimDisk { seed }
+        SimDisk::of(DirNode::default(), StdRng::seed_from_u64(seed))
     }
 
-    /// Power cut: this disk and its handles fail from now on; the disk after the restart is returned.
+    fn of(root: DirNode, rng: StdRng) -> SimDisk {
+        SimDisk { shared: Arc::new(Mutex::new(State::new(root, rng))), life: 0 }
+    }
+
+    /// The state, if this life of the process is still the current one.
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.shared.lock();
+        if state.off || state.life != self.life { Err(eio("the simulated machine is off")) } else { Ok(state) }
+    }
+
+    /// Power cut: this disk and all its handles fail from now on; the disk at the next start is returned, without faults,
+    /// with the same capacity and slowness.
     pub fn crash(&self) -> SimDisk {
-        todo!()
+        let image = self.crash_image();
+        self.shared.lock().off = true;
+        image
     }
 
-    /// The process was killed and started again: handles and locks of before are gone, the page cache is still there.
+    /// What [`SimDisk::crash`] would return now, while this disk goes on.
+    pub fn crash_image(&self) -> SimDisk {
+        let mut state = self.shared.lock();
+        let mut rng = StdRng::seed_from_u64(state.rng.random());
+        let root = crash::image(&state.root.lock(), &mut rng);
+        let used = allocated(&root);
+        let image = SimDisk::of(root, rng);
+        {
+            let mut fresh = image.shared.lock();
+            fresh.used = used;
+            fresh.capacity = state.capacity;
+            fresh.slowness = state.slowness;
+        }
+        image
+    }
+
+    /// The process is killed and started again: earlier handles and locks are gone, the page cache is as it was.
     pub fn restart(&self) -> SimDisk {
-        todo!()
+        let mut state = self.shared.lock();
+        state.life += 1;
+        state.locks.clear();
+        SimDisk { shared: self.shared.clone(), life: state.life }
     }
 
-    /// Plans a fault.
-    pub fn inject(&self, _fault: Fault) {
-        todo!()
+    /// Plans a fault; faults of one kind strike in the order of their planning.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.lock().faults.push(fault);
     }
 
-    /// Sets the size of the file system (default: 1 TiB); writes beyond it fail with `StorageFull`.
-    pub fn set_capacity(&self, _bytes: u64) {
-        todo!()
+    /// Takes back every fault that has not struck.
+    pub fn heal(&self) {
+        self.shared.lock().faults.clear();
+    }
+
+    /// Sets the size of the file system; writes beyond it fail with `StorageFull` after what still fitted.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.shared.lock().capacity = bytes;
+    }
+
+    /// Lets asynchronous calls take up to so many extra polls, drawn from the seed (default: none).
+    pub fn set_slowness(&self, polls: u32) {
+        self.shared.lock().slowness = polls;
     }
 
     /// Flips one bit of a file, durably, as bit rot does.
-    pub fn flip_bit(&self, _path: &Path, _offset: u64, _bit: u8) -> io::Result<()> {
-        todo!()
+    pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) -> io::Result<()> {
+        let state = self.state()?;
+        let file = find_file(&state.root, path)?;
+        let mut file = file.lock();
+        let FileNode { live, durable, .. } = &mut *file;
+        for content in [live, durable] {
+            let mut byte = [0];
+            if content.read(offset, &mut byte) == 1 {
+                content.write(offset, &[byte[0] ^ (1 << (bit % 8))]);
+            }
+        }
+        Ok(())
     }
 
-    /// What was asked so far.
+    /// What was asked so far, over all lives of the process; a crash image starts at zero.
     pub fn counters(&self) -> SimCounters {
-        todo!()
+        self.shared.lock().counters
+    }
+}
+
+fn not_found(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
+}
+
+fn wrong_kind(kind: io::ErrorKind, path: &Path) -> io::Error {
+    io::Error::new(kind, path.display().to_string())
+}
+
+/// The names on the way to a path; parents (`..`) are refused.
+fn components(path: &Path) -> io::Result<Vec<&str>> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, format!("{} is no plain path", path.display()));
+    path.components()
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str().ok_or_else(invalid),
+            _ => Err(invalid()),
+        })
+        .collect()
+}
+
+fn find(root: &Arc<Mutex<DirNode>>, path: &Path) -> io::Result<Node> {
+    let mut node = Node::Dir(root.clone());
+    for name in components(path)? {
+        let next = match &node {
+            Node::Dir(dir) => dir.lock().live.get(name).cloned(),
+            Node::File(_) => return Err(wrong_kind(io::ErrorKind::NotADirectory, path)),
+        };
+        node = next.ok_or_else(|| not_found(path))?;
+    }
+    Ok(node)
+}
+
+fn find_dir(root: &Arc<Mutex<DirNode>>, path: &Path) -> io::Result<Arc<Mutex<DirNode>>> {
+    match find(root, path)? {
+        Node::Dir(dir) => Ok(dir),
+        Node::File(_) => Err(wrong_kind(io::ErrorKind::NotADirectory, path)),
+    }
+}
+
+fn find_file(root: &Arc<Mutex<DirNode>>, path: &Path) -> io::Result<Arc<Mutex<FileNode>>> {
+    match find(root, path)? {
+        Node::File(file) => Ok(file),
+        Node::Dir(_) => Err(wrong_kind(io::ErrorKind::IsADirectory, path)),
+    }
+}
+
+/// The directory that holds a path's last name, and that name.
+fn parent_of(root: &Arc<Mutex<DirNode>>, path: &Path) -> io::Result<(Arc<Mutex<DirNode>>, String)> {
+    let mut names = components(path)?;
+    let last = names.pop().ok_or_else(|| wrong_kind(io::ErrorKind::InvalidInput, path))?.to_owned();
+    let dir: PathBuf = names.iter().collect();
+    Ok((find_dir(root, &dir)?, last))
+}
+
+fn allocated(dir: &DirNode) -> u64 {
+    dir.live
+        .values()
+        .map(|node| match node {
+            Node::File(file) => file.lock().allocated(),
+            Node::Dir(dir) => allocated(&dir.lock()),
+        })
+        .sum()
+}
+
+/// Takes the name from a file: its room is free again, what is open stays readable.
+fn unlink(state: &mut State, node: &Node) {
+    if let Node::File(file) = node {
+        let mut file = file.lock();
+        state.used = state.used.saturating_sub(file.allocated());
+        file.linked = false;
+    }
+}
+
+fn remove_all(state: &mut State, dir: &Arc<Mutex<DirNode>>) {
+    let names: Vec<(String, Node)> = dir.lock().live.clone().into_iter().collect();
+    for (name, node) in names {
+        match &node {
+            Node::File(_) => unlink(state, &node),
+            Node::Dir(inner) => remove_all(state, inner),
+        }
+        dir.lock().change(NameChange::Unlink { name });
     }
 }
 
 impl Disk for SimDisk {
-    fn open(&self, _path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        todo!()
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state()?;
+        let (dir, name) = parent_of(&state.root, path)?;
+        if mode != OpenMode::Read && state.faulty(path, |fault| matches!(fault, Fault::FailNames(_)), true) {
+            return Err(eio("simulated error of a directory"));
+        }
+        let found = dir.lock().live.get(&name).cloned();
+        let node = match (found, mode) {
+            (Some(_), OpenMode::CreateNew) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, path)),
+            (Some(Node::File(file)), _) => file,
+            (Some(Node::Dir(_)), _) => return Err(wrong_kind(io::ErrorKind::IsADirectory, path)),
+            (None, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                let file = Arc::new(Mutex::new(FileNode::new(path.to_owned())));
+                dir.lock().change(NameChange::Link { name, node: Node::File(file.clone()) });
+                file
+            }
+        };
+        state.counters.opens += 1;
+        Ok(Arc::new(SimFile { disk: self.clone(), node, writable: mode != OpenMode::Read }))
     }
-    fn open_dir(&self, _path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        todo!()
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let state = self.state()?;
+        let node = find_dir(&state.root, path)?;
+        Ok(Arc::new(SimDir { disk: self.clone(), path: path.to_owned(), node }))
     }
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
-        todo!()
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        same_directory(from, to)?;
+        let mut state = self.state()?;
+        if state.faulty(from, |fault| matches!(fault, Fault::FailNames(_)), true) {
+            return Err(eio("simulated error of a directory"));
+        }
+        let (dir, old) = parent_of(&state.root, from)?;
+        let (_, new) = parent_of(&state.root, to)?;
+        let mut names = dir.lock();
+        let node = names.live.get(&old).cloned().ok_or_else(|| not_found(from))?;
+        match (&node, names.live.get(&new)) {
+            _ if old == new => return Ok(()),
+            (_, Some(Node::Dir(_))) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, to)),
+            (Node::Dir(_), Some(Node::File(_))) => return Err(wrong_kind(io::ErrorKind::NotADirectory, to)),
+            (Node::File(_), Some(replaced)) => unlink(&mut state, replaced),
+            (_, None) => {}
+        }
+        if let Node::File(file) = &node {
+            file.lock().path = to.to_owned();
+        }
+        names.change(NameChange::Rename { from: old, to: new, node });
+        Ok(())
     }
-    fn remove_file(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state()?;
+        if state.faulty(path, |fault| matches!(fault, Fault::FailNames(_)), true) {
+            return Err(eio("simulated error of a directory"));
+        }
+        let (dir, name) = parent_of(&state.root, path)?;
+        let file = find_file(&state.root, path)?;
+        unlink(&mut state, &Node::File(file));
+        dir.lock().change(NameChange::Unlink { name });
+        Ok(())
     }
-    fn create_dir_all(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let state = self.state()?;
+        let mut dir = state.root.clone();
+        for name in components(path)? {
+            let found = dir.lock().live.get(name).cloned();
+            dir = match found {
+                Some(Node::Dir(next)) => next,
+                Some(Node::File(_)) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, path)),
+                None => {
+                    let made = Arc::new(Mutex::new(DirNode::default()));
+                    dir.lock().change(NameChange::Link { name: name.to_owned(), node: Node::Dir(made.clone()) });
+                    made
+                }
+            };
+        }
+        Ok(())
     }
-    fn remove_dir_all(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state()?;
+        let (parent, name) = parent_of(&state.root, path)?;
+        let dir = find_dir(&state.root, path)?;
+        remove_all(&mut state, &dir);
+        parent.lock().change(NameChange::Unlink { name });
+        Ok(())
     }
-    fn list(&self, _dir: &Path) -> io::Result<Vec<Entry>> {
-        todo!()
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let state = self.state()?;
+        let dir = find_dir(&state.root, dir)?;
+        let names = dir.lock();
+        let entry = |(name, node): (&String, &Node)| match node {
+            Node::Dir(_) => Entry { name: name.clone(), is_dir: true, len: 0 },
+            Node::File(file) => Entry { name: name.clone(), is_dir: false, len: file.lock().live.len() },
+        };
+        Ok(names.live.iter().map(entry).collect())
     }
-    fn exists(&self, _path: &Path) -> io::Result<bool> {
-        todo!()
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state()?;
+        match find(&state.root, path) {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        todo!()
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.open_dir(dir)?.sync_now()
     }
-    fn space(&self, _path: &Path) -> io::Result<Space> {
-        todo!()
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let state = self.state()?;
+        find(&state.root, path)?;
+        Ok(Space { total: state.capacity, available: state.capacity.saturating_sub(state.used) })
     }
-    fn lock_file(&self, _path: &Path) -> io::Result<Box<dyn FileLock>> {
-        todo!()
+
+    fn lock_file(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
+        self.open(path, OpenMode::Create)?;
+        let mut state = self.state()?;
+        if state.locks.contains_key(path) {
+            return Err(wrong_kind(io::ErrorKind::WouldBlock, path));
+        }
+        state.locks.insert(path.to_owned(), self.life);
+        Ok(Box::new(SimLock { disk: self.clone(), path: path.to_owned() }))
+    }
+}
+
+#[derive(Debug)]
+struct SimLock {
+    disk: SimDisk,
+    path: PathBuf,
+}
+
+impl FileLock for SimLock {}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.disk.state() {
+            state.locks.remove(&self.path);
+        }
     }
 }
