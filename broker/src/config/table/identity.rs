@@ -1,0 +1,57 @@
+//! Who the node is, and the metadata quorum.
+
+use super::{NO_QUOTAS, ONE_CONTROLLER, ONE_CONTROLLER_SERVERS, ONE_NODE, OWN_METADATA_LOG};
+use crate::config::key::Valid::{Any, AtLeast, ListOf};
+use crate::config::key::keys;
+
+keys! { pub(super) KEYS:
+    "broker.heartbeat.interval.ms" Int Some("2000"), Medium ReadOnly Any, Inert ONE_NODE;
+    "broker.id" Int Some("-1"), High ReadOnly Any, Honoured
+        "Older name of node.id: when set, it must agree with it.";
+    "broker.rack" Text None, Medium ReadOnly Any, Honoured
+        "Rack or zone of this node, told to clients and used when replicas are placed.";
+    "broker.session.timeout.ms" Int Some("9000"), Medium ReadOnly Any, Inert ONE_NODE;
+    "cluster.id" Text None, Medium ReadOnly Any, Honoured
+        "Id that a new cluster is given: 22 characters of URL-safe base64. A data directory that already has one \
+         must agree. Made up when unset.";
+    "controller.listener.names" List Some("CONTROLLER"), High ReadOnly Any, Honoured
+        "Listeners reserved for controllers: they are taken out of the listeners for clients. Nothing is opened on \
+         them while the node is its own only controller.";
+    "controller.performance.always.log.threshold.ms" Long Some("2000"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.performance.sample.period.ms" Long Some("60000"), Medium ReadOnly AtLeast(100), Inert ONE_NODE;
+    "controller.quorum.append.linger.ms" Int Some("25"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.auto.join.enable" Boolean Some("false"), Low ReadOnly Any, Refused ONE_CONTROLLER;
+    "controller.quorum.bootstrap.servers" List Some(""), High ReadOnly Any, Refused ONE_CONTROLLER_SERVERS;
+    "controller.quorum.election.backoff.max.ms" Int Some("1000"), High ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.election.timeout.ms" Int Some("1000"), High ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.fetch.max.bytes" Int Some("1048576"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
+    "controller.quorum.fetch.snapshot.max.bytes" Int Some("1048576"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
+    "controller.quorum.fetch.timeout.ms" Int Some("2000"), High ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.request.timeout.ms" Int Some("2000"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.retry.backoff.ms" Int Some("20"), Low ReadOnly AtLeast(0), Inert ONE_NODE;
+    "controller.quorum.voters" List Some(""), High ReadOnly Any, Honoured
+        "Voters as id@host:port. This version has one controller per cluster, so the only legal entry is this node.";
+    "controller.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
+    "controller.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
+    "controller.socket.timeout.ms" Int Some("30000"), Medium ReadOnly Any, Inert ONE_NODE;
+    "early.start.listeners" List None, High ReadOnly Any, Inert ONE_NODE;
+    "initial.broker.registration.timeout.ms" Int Some("60000"), Medium ReadOnly Any, Inert ONE_NODE;
+    "internal.metadata.delete.delay.millis" Long Some("60000"), Low ReadOnly Any, Inert OWN_METADATA_LOG;
+    "internal.metadata.log.segment.bytes" Int None, Low ReadOnly Any, Inert OWN_METADATA_LOG;
+    "internal.metadata.max.batch.size.in.bytes" Int Some("8388608"), Low ReadOnly Any, Inert OWN_METADATA_LOG;
+    "metadata.log.dir" Text None, High ReadOnly Any, Honoured
+        "Directory of the metadata log; the first of log.dirs when unset.";
+    "metadata.log.max.record.bytes.between.snapshots" Long Some("20971520"), High ReadOnly AtLeast(1),
+        Inert OWN_METADATA_LOG;
+    "metadata.log.max.snapshot.interval.ms" Long Some("3600000"), High ReadOnly AtLeast(0), Inert OWN_METADATA_LOG;
+    "metadata.log.segment.bytes" Int Some("1073741824"), High ReadOnly AtLeast(8388608), Inert OWN_METADATA_LOG;
+    "metadata.log.segment.ms" Long Some("604800000"), High ReadOnly Any, Inert OWN_METADATA_LOG;
+    "metadata.max.idle.interval.ms" Int Some("500"), Low ReadOnly AtLeast(0), Inert OWN_METADATA_LOG;
+    "metadata.max.retention.bytes" Long Some("104857600"), High ReadOnly Any, Inert OWN_METADATA_LOG;
+    "metadata.max.retention.ms" Long Some("604800000"), High ReadOnly Any, Inert OWN_METADATA_LOG;
+    "node.id" Int Some("1"), High ReadOnly AtLeast(0), Honoured
+        "Identity of this node in its cluster, 0 or more. Never give the id of a lost node to another one unless its \
+         disk was wiped.";
+    "process.roles" List Some("broker,controller"), High ReadOnly ListOf(&["broker", "controller"]), Honoured
+        "What the process does. This version always is broker and controller at once.";
+}

@@ -1,0 +1,3 @@
+//! Topics as things that are made: names and creation on demand.
+
+pub(crate) mod auto_create;
