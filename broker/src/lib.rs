@@ -1,5 +1,9 @@
 //! The broker: network, APIs, partitions, fetch sessions and coordinators.
 //!
+//! - [`net`]: listeners, connections, frames.
+//! - [`api`]: one file per API, found through one table.
+//! - [`partition`]: the partitions of this node: log and leader state.
+//! - [`fetch`]: what Fetch remembers and how much it reads.
 //! - [`config`]: the table of keys, where values come from, typed views of them.
 //! - [`node`]: puts a running node together from its parts, and takes it down again.
 //! - [`cli`]: what the `goatq` command can do.
@@ -7,8 +11,12 @@
 //!
 //! The crate's `README.md` draws the picture.
 
+pub mod api;
 pub mod clock;
 pub mod config;
+pub mod fetch;
 pub mod metrics;
+pub mod net;
 pub mod node;
+pub mod partition;
 pub(crate) mod topics;

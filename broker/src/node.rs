@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::LiveConfig;
 use crate::metrics::Metrics;
+use crate::partition::PartitionRegistry;
 use crate::topics::auto_create::AutoCreate;
 use workers::Workers;
 
@@ -15,6 +16,7 @@ pub struct Node {
     pub(crate) config: Arc<LiveConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) partitions: Arc<PartitionRegistry>,
     pub(crate) workers: Workers,
     pub(crate) auto_create: AutoCreate,
 }

@@ -1,0 +1,51 @@
+//! The APIs: one file each in `api/`, found through one table.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use futures_util::future::BoxFuture;
+
+use crate::net::{ConnectionInfo, Outcome, Service};
+use crate::node::Node;
+
+/// What a handler knows about the request it answers.
+///
+/// Handlers are `pub(crate) async fn handle(cx: &RequestContext, request: XRequest) -> XResponse` in `api/<name>.rs`;
+/// they run on the thread of the connection and must not block it.
+pub struct RequestContext {
+    /// The node that answers.
+    pub node: Arc<Node>,
+    /// The connection the request came on.
+    pub connection: Arc<ConnectionInfo>,
+    /// Version of the request, within the range the table gives for its key.
+    pub api_version: i16,
+    /// Correlation id the client chose.
+    pub correlation_id: i32,
+    /// What the client calls itself; any text up to 32 KB, so never a metric label as it is.
+    pub client_id: Option<ByteString>,
+}
+
+/// Answers the frames of all connections of a node: `listeners.serve(config, workers, Arc::new(Dispatcher::new(node)), ..)`.
+pub struct Dispatcher {
+    node: Arc<Node>,
+}
+
+impl Dispatcher {
+    /// Answers for `node`.
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+}
+
+impl Service for Dispatcher {
+    fn is_pipelined(&self, frame: &[u8]) -> bool {
+        let _ = frame;
+        todo!()
+    }
+
+    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome> {
+        let _ = (connection, frame, &self.node);
+        todo!()
+    }
+}

@@ -1,0 +1,356 @@
+//! One connection: frames in, replies out, in order.
+//!
+//! Produce is pipelined: it is started (appended) when read, answered when its records are durable, and the next frame
+//! is read meanwhile. Every other request waits for all earlier ones and runs alone, as in Kafka. What a peer can make
+//! this task hold is bounded: one partial frame paid from the request budget, [`ConnectionConfig::max_in_flight`]
+//! requests, and [`ConnectionConfig::max_unread`] bytes of replies plus one reply.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::{Charge, MemoryBudget};
+use super::close::CloseReason;
+use super::deadlines::{DeadlineConfig, Deadlines, Observation};
+use super::frames::Frames;
+use super::info::ConnectionInfo;
+use super::outbox::Outbox;
+use super::service::{Outcome, Service};
+use super::transport::{ReadSide, Stream, WriteSide};
+use crate::metrics::network::NetworkMetrics;
+
+/// How often a connection with an unfinished frame or unread replies looks at its deadlines.
+const BUSY_TICK: Duration = Duration::from_millis(500);
+/// How often a quiet connection does.
+const QUIET_TICK: Duration = Duration::from_secs(15);
+
+/// Limits of one connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionConfig {
+    /// `socket.request.max.bytes`.
+    pub max_frame: usize,
+    /// Requests that were started and not answered yet.
+    pub max_in_flight: usize,
+    /// Bytes of replies above which nothing more is read or started.
+    pub max_unread: usize,
+    /// Limits in time.
+    pub deadlines: DeadlineConfig,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            max_frame: 100 * 1024 * 1024,
+            max_in_flight: 128,
+            max_unread: 256 * 1024,
+            deadlines: DeadlineConfig::default(),
+        }
+    }
+}
+
+/// What all connections of a listener share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) config: ConnectionConfig,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) budget: MemoryBudget,
+    pub(super) metrics: Arc<NetworkMetrics>,
+    /// Cancelled when no more requests are to be read.
+    pub(super) drain: CancellationToken,
+}
+
+/// A request that was started.
+struct InFlight {
+    progress: Progress,
+    /// Held until the request is answered.
+    _charge: Charge,
+    _counted: Counted,
+}
+
+/// Counts a request that was read and not answered yet.
+struct Counted(Arc<NetworkMetrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<NetworkMetrics>) -> Self {
+        metrics.requests_in_flight.add(1);
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.requests_in_flight.add(-1);
+    }
+}
+
+enum Progress {
+    Running(BoxFuture<'static, Outcome>),
+    Done(Option<Outcome>),
+}
+
+/// A whole frame that may not start yet.
+struct Held {
+    frame: Bytes,
+    charge: Option<Charge>,
+}
+
+struct Reader<'a> {
+    side: ReadSide<'a>,
+    frames: Frames,
+    /// Paid for the frame in progress, once it outgrew the first read.
+    charge: Option<Charge>,
+    /// Reading waits for the request budget: the peer is not to blame for the time that passes.
+    waiting: bool,
+    ended: bool,
+}
+
+struct Connection<'a> {
+    info: Arc<ConnectionInfo>,
+    shared: &'a Shared,
+    reader: Reader<'a>,
+    writer: WriteSide<'a>,
+    in_flight: VecDeque<InFlight>,
+    held: Option<Held>,
+    /// The request in flight is not pipelined: nothing else may start.
+    alone: bool,
+    outbox: Outbox,
+    requests: u64,
+    /// Set when nothing more is to be read; the connection ends when all that was started is answered.
+    closing: Option<CloseReason>,
+}
+
+/// Serves `stream` until it ends, and says why it ended.
+pub(super) async fn serve(mut stream: Stream, info: Arc<ConnectionInfo>, shared: &Shared) -> CloseReason {
+    let (read, writer) = stream.split();
+    let frames = Frames::new(shared.config.max_frame);
+    let mut connection = Connection {
+        info,
+        shared,
+        reader: Reader { side: read, frames, charge: None, waiting: false, ended: false },
+        writer,
+        in_flight: VecDeque::new(),
+        held: None,
+        alone: false,
+        outbox: Outbox::default(),
+        requests: 0,
+        closing: None,
+    };
+    let reason = connection.run().await;
+    if connection.outbox.is_empty() {
+        // A peer that is gone already does not mind.
+        let _ = connection.writer.shut_down().await;
+    }
+    reason
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> CloseReason {
+        let drained = self.shared.drain.clone();
+        let mut drained = pin!(drained.cancelled());
+        let started = Instant::now();
+        let mut deadlines = Deadlines::new(self.shared.config.deadlines.clone(), Duration::ZERO);
+        let mut tick = pin!(tokio::time::sleep(self.tick_period()));
+        let mut tick_is_short = self.is_busy();
+        loop {
+            self.start_requests();
+            if let Some(reason) = self.finished() {
+                return reason;
+            }
+            if !tick_is_short && self.is_busy() {
+                tick.as_mut().reset(Instant::now() + self.tick_period());
+                tick_is_short = true;
+            }
+            let may_pop = self.outbox.bytes() < self.shared.config.max_unread;
+            let due = self.held.as_ref().filter(|held| held.charge.is_none()).map(|held| held.frame.len());
+            let may_read = self.may_read();
+            tokio::select! {
+                biased;
+                outcome = next_outcome(&mut self.in_flight), if may_pop && !self.in_flight.is_empty() => {
+                    self.on_outcome(outcome);
+                }
+                written = self.outbox.write(&mut self.writer), if !self.outbox.is_empty() => {
+                    if let Err(error) = written {
+                        return CloseReason::Broken(error.kind());
+                    }
+                }
+                charge = self.shared.budget.charge(due.unwrap_or(0)), if due.is_some() => {
+                    if let Some(held) = &mut self.held {
+                        held.charge = Some(charge);
+                    }
+                }
+                read = self.reader.fill(&self.shared.budget), if may_read => {
+                    if let Err(error) = read {
+                        return CloseReason::Broken(error.kind());
+                    }
+                }
+                () = &mut drained, if self.closing.is_none() => self.closing = Some(CloseReason::Shutdown),
+                () = &mut tick => {
+                    if let Some(reason) = deadlines.on_tick(self.observe(), started.elapsed()) {
+                        return reason;
+                    }
+                    if !self.is_busy() {
+                        self.reader.frames.release();
+                    }
+                    tick_is_short = self.is_busy();
+                    tick.as_mut().reset(Instant::now() + self.tick_period());
+                }
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.reader.frames.pending() > 0 || !self.outbox.is_empty()
+    }
+
+    fn tick_period(&self) -> Duration {
+        let deadlines = &self.shared.config.deadlines;
+        if self.is_busy() {
+            BUSY_TICK.min(deadlines.frame / 4).min(deadlines.stalled / 4)
+        } else {
+            QUIET_TICK.min(deadlines.idle / 4)
+        }
+        .max(Duration::from_millis(1))
+    }
+
+    fn observe(&self) -> Observation {
+        Observation {
+            requests: self.requests,
+            in_flight: !self.in_flight.is_empty() || self.held.is_some(),
+            written: self.outbox.written(),
+            unread: !self.outbox.is_empty(),
+            frame: if self.may_read() && !self.reader.waiting { self.reader.frames.pending() } else { 0 },
+        }
+    }
+
+    /// Room for one more request.
+    fn may_start(&self) -> bool {
+        !self.alone
+            && self.in_flight.len() < self.shared.config.max_in_flight
+            && self.outbox.bytes() < self.shared.config.max_unread
+    }
+
+    fn may_read(&self) -> bool {
+        self.closing.is_none() && !self.reader.ended && self.held.is_none() && self.may_start()
+    }
+
+    /// The reason to end, once everything that was started is answered and written.
+    fn finished(&mut self) -> Option<CloseReason> {
+        if !self.in_flight.is_empty() || self.held.is_some() || !self.outbox.is_empty() {
+            return None;
+        }
+        if self.closing.is_some() {
+            return self.closing.take();
+        }
+        self.reader.ended.then_some(CloseReason::PeerClosed)
+    }
+
+    /// Starts the frames that are there, as far as order and limits allow.
+    fn start_requests(&mut self) {
+        while self.may_start() {
+            let held = match self.held.take() {
+                Some(held) => held,
+                None if self.closing.is_some() => return,
+                None => match self.reader.next_frame() {
+                    Ok(Some(held)) => held,
+                    Ok(None) => return,
+                    Err(reason) => {
+                        self.closing = Some(reason);
+                        return;
+                    }
+                },
+            };
+            let pipelined = self.shared.service.is_pipelined(&held.frame);
+            if !pipelined && !self.in_flight.is_empty() {
+                self.held = Some(held);
+                return;
+            }
+            let Some(charge) = held.charge.or_else(|| self.shared.budget.try_charge(held.frame.len())) else {
+                self.held = Some(Held { frame: held.frame, charge: None });
+                return;
+            };
+            self.start(held.frame, charge, pipelined);
+        }
+    }
+
+    fn start(&mut self, frame: Bytes, charge: Charge, pipelined: bool) {
+        self.requests += 1;
+        let mut future = self.shared.service.call(&self.info, frame);
+        // This poll runs everything that must happen in the order of arrival. Whatever it waits for is asked again, with
+        // a waker, as soon as the request is the first one unanswered.
+        let done = (&mut future).now_or_never();
+        let progress = match done {
+            Some(outcome) if self.in_flight.is_empty() => return self.answer(outcome),
+            Some(outcome) => Progress::Done(Some(outcome)),
+            None => {
+                self.alone = !pipelined;
+                Progress::Running(future)
+            }
+        };
+        let counted = Counted::new(&self.shared.metrics);
+        self.in_flight.push_back(InFlight { progress, _charge: charge, _counted: counted });
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
+        self.in_flight.pop_front();
+        self.alone = false;
+        self.answer(outcome);
+    }
+
+    fn answer(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Reply(reply) => self.outbox.push(reply),
+            Outcome::NoReply => {}
+            Outcome::Close(reason) => {
+                self.in_flight.clear();
+                self.held = None;
+                self.closing = Some(reason);
+            }
+        }
+    }
+}
+
+/// Waits for the outcome of the first unanswered request. Cancel-safe: the request keeps its progress.
+async fn next_outcome(in_flight: &mut VecDeque<InFlight>) -> Outcome {
+    match in_flight.front_mut().map(|first| &mut first.progress) {
+        Some(Progress::Running(future)) => future.await,
+        Some(Progress::Done(outcome)) => outcome.take().unwrap_or(Outcome::NoReply),
+        None => std::future::pending().await,
+    }
+}
+
+impl Reader<'_> {
+    /// Reads once, after paying for the room that this may take. Cancel-safe.
+    async fn fill(&mut self, budget: &MemoryBudget) -> std::io::Result<()> {
+        let wanted = self.frames.wanted();
+        if self.frames.announced().is_ok_and(|size| size.is_some_and(|size| size > Frames::FIRST_READ)) {
+            self.waiting = true;
+            self.pay(wanted, budget).await;
+            self.waiting = false;
+        }
+        if self.side.read(self.frames.buffer_for_read()).await? == 0 {
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    async fn pay(&mut self, wanted: usize, budget: &MemoryBudget) {
+        match &mut self.charge {
+            Some(charge) => budget.grow(charge, wanted.saturating_sub(charge.bytes())).await,
+            None => self.charge = Some(budget.charge(wanted).await),
+        }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Held>, CloseReason> {
+        Ok(self.frames.next_frame()?.map(|frame| Held { frame, charge: self.charge.take() }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    let mut bytes = i32::try_from(body.len()).expect("small").to_be_bytes().to_vec();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[test]
+fn an_announced_size_takes_no_room_before_its_bytes_arrive() {
+    let mut frames = Frames::new(104_857_600);
+    frames.buffer_for_read().extend_from_slice(&104_857_600_i32.to_be_bytes());
+    assert_eq!(frames.next_frame(), Ok(None));
+    let room = frames.buffer_for_read().capacity();
+    assert!(room <= 2 * Frames::FIRST_READ, "{room}");
+}
+
+#[test]
+fn the_second_large_frame_gets_its_room_at_once() {
+    let mut frames = Frames::new(1 << 20);
+    let large = framed(&vec![7; 200_000]);
+    frames.buffer_for_read().extend_from_slice(&large);
+    assert_eq!(frames.next_frame().expect("valid").expect("whole").len(), 200_000);
+    frames.buffer_for_read().extend_from_slice(&large[..10]);
+    assert_eq!(frames.wanted(), large.len());
+}
+
+#[test]
+fn small_frames_share_room_until_the_connection_idles() {
+    let mut frames = Frames::new(1 << 20);
+    frames.buffer_for_read().extend_from_slice(&framed(b"abcdefghij"));
+    assert!(frames.next_frame().expect("valid").is_some());
+    assert_eq!(frames.buffer_for_read().capacity(), Frames::FIRST_READ - 14);
+    frames.release();
+    assert_eq!(frames.buffer.capacity(), 0);
+}
+
+proptest! {
+    /// However the bytes are cut on the way, the same frames come out and the buffer stays in proportion.
+    #[test]
+    fn cuts_do_not_matter(
+        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 10..40_000), 1..6),
+        cuts in prop::collection::vec(1_usize..30_000, 1..40),
+    ) {
+        let stream: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
+        let mut frames = Frames::new(1 << 20);
+        let mut out = Vec::new();
+        let mut rest = stream.as_slice();
+        let mut cuts = cuts.iter().cycle();
+        while !rest.is_empty() {
+            let buffer = frames.buffer_for_read();
+            let room = buffer.capacity() - buffer.len();
+            prop_assert!(room > 0);
+            let n = rest.len().min(*cuts.next().expect("cycle")).min(room);
+            buffer.extend_from_slice(&rest[..n]);
+            rest = &rest[n..];
+            while let Some(frame) = frames.next_frame().expect("valid") {
+                out.push(frame.to_vec());
+            }
+        }
+        prop_assert_eq!(out, bodies);
+    }
+}

@@ -1,0 +1,21 @@
+//! What is known about a connection.
+
+use std::net::SocketAddr;
+
+/// Who is at the other end of a connection and how it came in.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// Number of the connection, unique while the node runs.
+    pub id: u64,
+    /// Name of the listener it came in on, e.g. `PLAINTEXT`.
+    pub listener: String,
+    /// Address of the peer.
+    pub peer: SocketAddr,
+    /// Principal of the peer as `Type:name`; [`Self::ANONYMOUS`] without authentication.
+    pub principal: String,
+}
+
+impl ConnectionInfo {
+    /// The principal of a peer that did not authenticate.
+    pub const ANONYMOUS: &str = "User:ANONYMOUS";
+}

@@ -1,0 +1,41 @@
+//! What the network asks of the layer above: it knows frames, the layer above knows what they mean.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::budget::Charge;
+use super::close::CloseReason;
+use super::info::ConnectionInfo;
+
+/// Answers the frames of connections.
+pub trait Service: Send + Sync + 'static {
+    /// Whether this request may be started while earlier pipelined ones are unanswered. All others run alone, strictly
+    /// one after another, as in Kafka.
+    fn is_pipelined(&self, frame: &[u8]) -> bool;
+
+    /// Starts the request in `frame`. The future is polled once at once: what a pipelined request has to do in the
+    /// order of arrival happens before it first waits.
+    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome>;
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Send this reply.
+    Reply(Reply),
+    /// Nothing is to be sent (`acks=0`).
+    NoReply,
+    /// Close the connection without a reply.
+    Close(CloseReason),
+}
+
+/// A whole frame to send.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// The frame with its size in front; record payloads are the very buffers of the log.
+    pub chunks: Vec<Bytes>,
+    /// What the reply holds of the response budget until it is written.
+    pub charge: Option<Charge>,
+}
