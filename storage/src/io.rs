@@ -28,7 +28,11 @@ use std::{
 
 use bytes::Bytes;
 
+pub mod blocking;
+pub mod conformance;
+mod os;
 pub mod sim;
+pub mod uring;
 
 /// A disk operation under way. It starts when it is first polled; from then on it runs to its end even if the future is
 /// dropped, and it owns every buffer it needs.
@@ -149,6 +153,25 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     }
 }
 
+/// Threads of a [`blocking::BlockingDisk`] chosen by [`default_disk`]: enough to keep one device busy with syncs and cold reads.
+const BLOCKING_THREADS: usize = 8;
+
+/// The best disk this machine allows: a ring, or, where ring set-up is refused (most container runtimes), threads, with one
+/// warning that says so.
+pub fn default_disk() -> Arc<dyn Disk> {
+    match uring::UringDisk::open() {
+        Ok(disk) => Arc::new(disk),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "io_uring is not available; syncs and cold reads run on threads instead. To allow it, give the container a \
+                 seccomp profile with io_uring_setup, io_uring_enter and io_uring_register, and set kernel.io_uring_disabled=0"
+            );
+            Arc::new(blocking::BlockingDisk::new(BLOCKING_THREADS))
+        }
+    }
+}
+
 /// Reads a whole small file; `FileTooLarge` when it is longer than `limit` bytes.
 pub fn read_small_file(disk: &dyn Disk, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;
@@ -175,6 +198,11 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<
     file.sync_now()?;
     disk.rename(&temporary, path)?;
     disk.sync_dir(dir)
+}
+
+/// What an operation gets that is started after its disk was dropped.
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the disk of this file is closed")
 }
 
 /// Refuses names in two directories: a rename between them would need both synced, and none is needed.

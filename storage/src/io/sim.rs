@@ -377,10 +377,14 @@ impl Disk for SimDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let state = self.state()?;
         let mut dir = state.root.clone();
-        for name in components(path)? {
+        let mut names = components(path)?.into_iter().peekable();
+        while let Some(name) = names.next() {
             let found = dir.lock().live.get(name).cloned();
             dir = match found {
                 Some(Node::Dir(next)) => next,
+                Some(Node::File(_)) if names.peek().is_some() => {
+                    return Err(wrong_kind(io::ErrorKind::NotADirectory, path));
+                }
                 Some(Node::File(_)) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, path)),
                 None => {
                     let made = Arc::new(Mutex::new(DirNode::default()));

@@ -1,0 +1,297 @@
+//! What the two real disks share: system calls on paths and descriptors. They differ in the [`Driver`] that carries the calls
+//! which may have to wait.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use rustix::{
+    fs::{FallocateFlags, FlockOperation},
+    io::{Errno, ReadWriteFlags},
+};
+
+use super::{Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory};
+
+#[cfg(test)]
+mod tests;
+
+/// A read that found part of its bytes in memory.
+#[derive(Debug)]
+pub struct PartialRead {
+    /// Where the buffer begins in the file.
+    pub(super) offset: u64,
+    /// As long as the caller wants it to become.
+    pub(super) buffer: Vec<u8>,
+    /// Bytes that are there already, at the front.
+    pub(super) filled: usize,
+}
+
+/// Which flush a sync is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncKind {
+    /// `fdatasync`: content and length of a file.
+    Data,
+    /// `fsync`: for directories.
+    All,
+}
+
+/// Carries the calls that may wait for the device. Dropping it waits for those under way.
+pub trait Driver: Send + Sync + std::fmt::Debug + 'static {
+    /// Reads what is missing; shorter at the end of the file.
+    fn read(&self, file: Arc<File>, read: PartialRead) -> IoFuture<Bytes>;
+
+    /// Syncs a file or directory.
+    fn sync(&self, file: Arc<File>, kind: SyncKind) -> IoFuture<()>;
+}
+
+/// A real disk: the file systems of this machine.
+#[derive(Debug)]
+pub struct OsDisk<D> {
+    driver: Arc<D>,
+}
+
+impl<D: Driver> OsDisk<D> {
+    pub(super) fn with(driver: D) -> OsDisk<D> {
+        OsDisk { driver: Arc::new(driver) }
+    }
+
+    fn file(&self, file: File, sync: SyncKind) -> Arc<dyn DiskFile> {
+        Arc::new(OsFile { file: Arc::new(file), driver: self.driver.clone(), sync })
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Runs a system call again while signals interrupt it.
+pub(super) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}
+
+impl<D: Driver> Disk for OsDisk<D> {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let file = match mode {
+            OpenMode::Read => OpenOptions::new().read(true).open(path)?,
+            OpenMode::Write => OpenOptions::new().read(true).write(true).open(path)?,
+            OpenMode::Create => create(path)?,
+            OpenMode::CreateNew => OpenOptions::new().read(true).write(true).create_new(true).open(path)?,
+        };
+        if !file.metadata()?.is_file() {
+            return Err(Errno::ISDIR.into());
+        }
+        Ok(self.file(file, SyncKind::Data))
+    }
+
+    fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let dir = OpenOptions::new().read(true).open(path)?;
+        if !dir.metadata()?.is_dir() {
+            return Err(Errno::NOTDIR.into());
+        }
+        Ok(self.file(dir, SyncKind::All))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        same_directory(from, to)?;
+        Ok(rustix::fs::rename(from, to)?)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::unlink(path)?)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A name may vanish between the listing and the look at it: background deletion.
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            let is_dir = metadata.is_dir();
+            entries.push(Entry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists().or_else(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => Ok(false),
+            _ => Err(error),
+        })
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.open_dir(dir)?.sync_now()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let stat = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space { total: bytes(stat.f_blocks), available: bytes(stat.f_bavail) })
+    }
+
+    fn lock_file(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
+        let file = create(path)?;
+        retry(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive))?;
+        Ok(Box::new(OsLock { _file: file }))
+    }
+}
+
+/// The lock goes with the descriptor.
+#[derive(Debug)]
+struct OsLock {
+    _file: File,
+}
+
+impl FileLock for OsLock {}
+
+#[derive(Debug)]
+struct OsFile<D> {
+    file: Arc<File>,
+    driver: Arc<D>,
+    sync: SyncKind,
+}
+
+impl<D> OsFile<D> {
+    /// What is in the page cache of the range, without waiting for the device.
+    fn read_cached(&self, read: &mut PartialRead) -> rustix::io::Result<()> {
+        while read.filled < read.buffer.len() {
+            let offset = read.offset + read.filled as u64;
+            let mut rest = [IoSliceMut::new(&mut read.buffer[read.filled..])];
+            match rustix::io::preadv2(&*self.file, &mut rest, offset, ReadWriteFlags::NOWAIT) {
+                // Nothing more in memory, or the end: the driver finds out.
+                Ok(0) | Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(()),
+                Ok(count) => read.filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The most bytes one call writes or reads on Linux, rounded down.
+pub(super) const MAX_CALL: usize = 1 << 30;
+
+pub(super) fn read_fully(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        let end = buffer.len().min(done + MAX_CALL);
+        match retry(|| rustix::io::pread(file, &mut buffer[done..end], offset + done as u64))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+pub(super) fn sync_file(file: &File, kind: SyncKind) -> io::Result<()> {
+    // Not retried whatever the error: see the module of group commit.
+    let synced = match kind {
+        SyncKind::Data => rustix::fs::fdatasync(file),
+        SyncKind::All => rustix::fs::fsync(file),
+    };
+    Ok(synced?)
+}
+
+impl<D: Driver> DiskFile for OsFile<D> {
+    fn len(&self) -> io::Result<u64> {
+        match self.sync {
+            SyncKind::Data => Ok(self.file.metadata()?.len()),
+            SyncKind::All => Err(Errno::ISDIR.into()),
+        }
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let (mut offset, mut index, mut skip) = (offset, 0, 0);
+        while let Some(first) = slices.get(index) {
+            if skip == first.len() {
+                (index, skip) = (index + 1, 0);
+                continue;
+            }
+            // The kernel takes at most 1,024 slices a call; the rest of a slice that was written in part goes first.
+            let written = if skip == 0 {
+                let end = slices.len().min(index + 1024);
+                retry(|| rustix::io::pwritev(&*self.file, &slices[index..end], offset))?
+            } else {
+                retry(|| rustix::io::pwrite(&*self.file, &first[skip..], offset))?
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            offset += written as u64;
+            skip += written;
+            while let Some(slice) = slices.get(index).filter(|slice| skip >= slice.len()) {
+                skip -= slice.len();
+                index += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_fully(&self.file, buffer, offset)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> IoFuture<Bytes> {
+        let this = OsFile { file: self.file.clone(), driver: self.driver.clone(), sync: self.sync };
+        Box::pin(async move {
+            let rest = this.len()?.saturating_sub(offset);
+            let len = len.min(usize::try_from(rest).unwrap_or(usize::MAX));
+            let mut read = PartialRead { offset, buffer: vec![0; len], filled: 0 };
+            this.read_cached(&mut read)?;
+            if read.filled == len {
+                return Ok(Bytes::from(read.buffer));
+            }
+            this.driver.read(this.file.clone(), read).await
+        })
+    }
+
+    fn sync(&self) -> IoFuture<()> {
+        self.driver.sync(self.file.clone(), self.sync)
+    }
+
+    fn sync_now(&self) -> io::Result<()> {
+        sync_file(&self.file, self.sync)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        retry(|| rustix::fs::ftruncate(&*self.file, len))
+    }
+
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        match retry(|| rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, 0, len)) {
+            Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+}
