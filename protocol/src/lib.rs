@@ -10,6 +10,7 @@ mod error_code;
 pub mod frame;
 pub mod header;
 pub mod message;
+pub mod record;
 mod uuid;
 pub mod wire;
 
