@@ -53,16 +53,7 @@ impl Leader {
     pub fn new(node: i32, epoch: i32, basis: Basis, ends: LocalEnds, high_watermark: i64) -> Self {
         let LocalEnds { durable_end, log_end } = ends;
         let high_watermark = high_watermark.min(log_end);
-        Self {
-            node,
-            epoch,
-            basis,
-            durable_end,
-            log_end,
-            high_watermark,
-            followers: BTreeMap::new(),
-            in_sync: 1,
-        }
+        Self { node, epoch, basis, durable_end, log_end, high_watermark, followers: BTreeMap::new(), in_sync: 1 }
     }
 
     /// The leader epoch.

@@ -11,13 +11,7 @@ fn key(name: &str, partition: i32) -> PartitionKey {
 }
 
 fn position(fetch_offset: i64) -> Position {
-    Position {
-        fetch_offset,
-        max_bytes: 1000,
-        current_leader_epoch: -1,
-        last_fetched_epoch: -1,
-        log_start_offset: -1,
-    }
+    Position { fetch_offset, max_bytes: 1000, current_leader_epoch: -1, last_fetched_epoch: -1, log_start_offset: -1 }
 }
 
 fn request(id: i32, epoch: i32, partitions: &[(&str, i32, i64)]) -> SessionRequest {
