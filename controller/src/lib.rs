@@ -1,1 +1,22 @@
 //! The metadata quorum: openraft around a pure metadata state machine.
+//!
+//! - [`record`]: what is in the metadata log. [`image`]: what it amounts to. [`replay`](replay::replay): from the one to the other.
+//! - [`decide`]: requests, the rules that decide them, their answers. Rules that several of them share: [`topic_name`],
+//!   [`placement`], [`election`], [`feature`].
+//! - [`service`]: the running controller, which is what the broker uses: [`service::Controller`].
+//!
+//! All but the last is pure: no clock, file, socket, task or randomness that is not an argument. The crate's `README.md` says how the
+//! parts work together, what is on disk and what must always be true.
+
+pub mod decide;
+pub mod election;
+pub mod entropy;
+pub mod feature;
+pub mod image;
+pub mod placement;
+pub mod record;
+pub mod replay;
+pub mod service;
+pub mod topic_name;
+
+pub use service::Controller;

@@ -1,3 +1,0 @@
-//! Rules of replication: pure state machines.
-
-pub mod leader;

@@ -1,0 +1,162 @@
+//! A leader reports who is in sync with it.
+
+use goatq_protocol::Uuid;
+
+use super::{
+    Command, Context, Decision,
+    brokers::{UnknownBroker, registered},
+};
+use crate::{
+    image::{MetadataImage, PartitionImage},
+    record::{MetadataRecord, PartitionChangeRecord},
+};
+
+/// A leader asks for the in-sync replicas of its partitions to be changed; each succeeds or fails by itself.
+#[derive(Debug, Clone)]
+pub struct AlterPartition {
+    /// The leader.
+    pub broker_id: i32,
+    /// The epoch of its registration.
+    pub broker_epoch: i64,
+    /// The partitions.
+    pub partitions: Vec<NewIsr>,
+}
+
+/// The in-sync replicas that a partition shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewIsr {
+    /// The topic.
+    pub topic_id: Uuid,
+    /// Number of the partition.
+    pub partition: i32,
+    /// The epoch under which the broker leads it.
+    pub leader_epoch: i32,
+    /// The epoch of the partition that the broker knows.
+    pub partition_epoch: i32,
+    /// In-sync replicas, each with the epoch of the registration that fetched (KIP-903); -1 for one that is not known.
+    pub isr: Vec<(i32, i64)>,
+}
+
+/// Why the ISR of a partition stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AlterPartitionError {
+    /// No such topic.
+    #[error("There is no topic with that id.")]
+    UnknownTopic,
+    /// No such partition.
+    #[error("The topic has no such partition.")]
+    UnknownPartition,
+    /// The broker does not lead it any more.
+    #[error("The leader epoch is {0}.")]
+    FencedLeaderEpoch(i32),
+    /// The broker knows an epoch that this controller does not: it is not the active one.
+    #[error("The broker knows a newer epoch than this controller.")]
+    NewerEpoch,
+    /// The partition has changed meanwhile.
+    #[error("The partition epoch is {0}.")]
+    InvalidUpdateVersion(i32),
+    /// The broker is not the leader, or the ISR is not one.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// A replica of the new ISR is fenced, about to stop, or was registered anew.
+    #[error("Replica {0} is not eligible.")]
+    Ineligible(i32),
+}
+
+/// What a partition looks like after a change of its ISR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlteredPartition {
+    /// Its leader.
+    pub leader: i32,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// The new ISR.
+    pub isr: Vec<i32>,
+    /// The new epoch of the partition.
+    pub partition_epoch: i32,
+}
+
+/// Topic and number of each partition of the request, in its order, with what became of it.
+pub type AlteredPartitions = Vec<(Uuid, i32, Result<AlteredPartition, AlterPartitionError>)>;
+
+impl Command for AlterPartition {
+    type Response = Result<AlteredPartitions, UnknownBroker>;
+
+    fn decide(self, cx: &mut Context<'_>) -> Decision<Self::Response> {
+        if let Err(unknown) = registered(cx.image, self.broker_id, self.broker_epoch) {
+            return Decision::unchanged(Err(unknown));
+        }
+        let mut records: Vec<MetadataRecord> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut answers = Vec::with_capacity(self.partitions.len().min(1_000));
+        for new in self.partitions {
+            let checked = match seen.insert((new.topic_id, new.partition)) {
+                true => check(cx.image, self.broker_id, &new),
+                false => Err(AlterPartitionError::Invalid("The request names the partition more than once.")),
+            };
+            let answer = checked.map(|partition| {
+                let isr: Vec<i32> = new.isr.iter().map(|(replica, _)| *replica).collect();
+                let elr: Vec<i32> = partition.elr.iter().copied().filter(|replica| !isr.contains(replica)).collect();
+                let record = PartitionChangeRecord {
+                    topic_id: new.topic_id,
+                    partition_id: new.partition,
+                    isr: Some(isr.clone()),
+                    elr: (elr != partition.elr).then_some(elr),
+                    ..PartitionChangeRecord::default()
+                };
+                records.push(record.into());
+                AlteredPartition {
+                    leader: partition.leader,
+                    leader_epoch: partition.leader_epoch,
+                    isr,
+                    partition_epoch: partition.partition_epoch.saturating_add(1),
+                }
+            });
+            answers.push((new.topic_id, new.partition, answer));
+        }
+        Decision { records, response: Ok(answers) }
+    }
+}
+
+fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<&'a PartitionImage, AlterPartitionError> {
+    let topic = image.topics.by_id(&new.topic_id).ok_or(AlterPartitionError::UnknownTopic)?;
+    let partition = topic.partition(new.partition).ok_or(AlterPartitionError::UnknownPartition)?;
+    if new.leader_epoch > partition.leader_epoch || new.partition_epoch > partition.partition_epoch {
+        return Err(AlterPartitionError::NewerEpoch);
+    }
+    if new.leader_epoch < partition.leader_epoch {
+        return Err(AlterPartitionError::FencedLeaderEpoch(partition.leader_epoch));
+    }
+    if broker != partition.leader {
+        return Err(AlterPartitionError::Invalid("Only the leader can change the ISR."));
+    }
+    if new.partition_epoch < partition.partition_epoch {
+        return Err(AlterPartitionError::InvalidUpdateVersion(partition.partition_epoch));
+    }
+    if !new.isr.iter().any(|(replica, _)| *replica == partition.leader) {
+        return Err(AlterPartitionError::Invalid("The ISR must have the leader in it."));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (replica, epoch) in &new.isr {
+        if !seen.insert(replica) || !partition.replicas.contains(replica) {
+            return Err(AlterPartitionError::Invalid("The ISR must consist of replicas, each once."));
+        }
+        let eligible = |found: &BrokerEpochs| found.may_lead && (*epoch == -1 || *epoch == found.epoch);
+        if image.brokers.get(*replica).map(|found| BrokerEpochs::of(found)).filter(eligible).is_none() {
+            return Err(AlterPartitionError::Ineligible(*replica));
+        }
+    }
+    Ok(partition)
+}
+
+/// What of a broker decides whether it may be in an ISR.
+struct BrokerEpochs {
+    may_lead: bool,
+    epoch: i64,
+}
+
+impl BrokerEpochs {
+    fn of(broker: &crate::image::BrokerImage) -> Self {
+        BrokerEpochs { may_lead: broker.may_lead(), epoch: broker.epoch }
+    }
+}

@@ -1,0 +1,159 @@
+//! Topics and their partitions in the image.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use goatq_protocol::Uuid;
+
+use super::ordered::OrderedMap;
+
+/// The leader of a partition that has none.
+pub const NO_LEADER: i32 = -1;
+
+/// One partition: who has it, who leads it, who is in sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionImage {
+    /// Id of the leading broker, [`NO_LEADER`] when no replica can lead.
+    pub leader: i32,
+    /// Grows by one with every change of leader, and when the leader was restarted.
+    pub leader_epoch: i32,
+    /// Grows by one with every change of the partition.
+    pub partition_epoch: i32,
+    /// All replicas in order of preference; never empty.
+    pub replicas: Vec<i32>,
+    /// Replicas in sync with the leader.
+    pub isr: Vec<i32>,
+    /// Replicas outside the ISR that still have everything below the high watermark (KIP-966).
+    pub elr: Vec<i32>,
+    /// The last ISR member before the ISR became empty, at most one (KIP-966).
+    pub last_known_elr: Vec<i32>,
+    /// The log directory of each replica, in the order of `replicas`.
+    pub directories: Vec<Uuid>,
+    /// Replicas that a reassignment is adding.
+    pub adding_replicas: Vec<i32>,
+    /// Replicas that a reassignment is removing.
+    pub removing_replicas: Vec<i32>,
+}
+
+impl PartitionImage {
+    /// Whether some replica leads.
+    pub fn has_leader(&self) -> bool {
+        self.leader != NO_LEADER
+    }
+
+    /// The replica that should lead when all are alive.
+    pub fn preferred_leader(&self) -> i32 {
+        self.replicas.first().copied().unwrap_or(NO_LEADER)
+    }
+}
+
+/// One topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicImage {
+    /// Never the zero id, never used again after deletion.
+    pub id: Uuid,
+    /// Its name; see [`crate::topic_name`] for what names there are.
+    pub name: ByteString,
+    /// Partition `i` is at position `i`.
+    pub partitions: Vec<Arc<PartitionImage>>,
+}
+
+impl TopicImage {
+    /// A partition by its number.
+    pub fn partition(&self, partition: i32) -> Option<&PartitionImage> {
+        self.partitions.get(usize::try_from(partition).ok()?).map(|found| &**found)
+    }
+
+    /// Number of partitions, as the protocol counts them.
+    pub fn partition_count(&self) -> i32 {
+        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+    }
+}
+
+/// All topics, by id and by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicsImage {
+    by_id: OrderedMap<Uuid, Arc<TopicImage>>,
+    by_name: OrderedMap<ByteString, Uuid>,
+    partitions: usize,
+}
+
+impl TopicsImage {
+    /// A topic by its id.
+    pub fn by_id(&self, id: &Uuid) -> Option<&Arc<TopicImage>> {
+        self.by_id.get(id)
+    }
+
+    /// A topic by its name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        self.by_id.get(self.by_name.get(name)?)
+    }
+
+    /// The id of a name.
+    pub fn id_of(&self, name: &str) -> Option<Uuid> {
+        self.by_name.get(name).copied()
+    }
+
+    /// All topics in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<TopicImage>> + '_ {
+        self.by_name.values().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Topics whose name is `name` or sorts behind it, in order of their names.
+    pub fn iter_from(&self, name: &str) -> impl Iterator<Item = &Arc<TopicImage>> + '_ {
+        self.by_name.range_from(name).filter_map(|(_, id)| self.by_id.get(id))
+    }
+
+    /// Number of topics.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Number of partitions of all topics.
+    pub fn partition_count(&self) -> usize {
+        self.partitions
+    }
+
+    pub(crate) fn ids(&self) -> &OrderedMap<Uuid, Arc<TopicImage>> {
+        &self.by_id
+    }
+
+    /// Names in order, from the first that is `from` or behind it.
+    pub(crate) fn names_from(&self, from: &str) -> impl Iterator<Item = &ByteString> + '_ {
+        self.by_name.range_from(from).map(|(name, _)| name)
+    }
+
+    /// Takes a topic in; one of that id or name must not be there.
+    pub(crate) fn add(&mut self, topic: TopicImage) {
+        self.partitions += topic.partitions.len();
+        self.by_name.insert(topic.name.clone(), topic.id);
+        self.by_id.insert(topic.id, Arc::new(topic));
+    }
+
+    /// Takes a topic out.
+    pub(crate) fn remove(&mut self, id: &Uuid) -> Option<Arc<TopicImage>> {
+        let topic = self.by_id.remove(id)?;
+        self.by_name.remove(&*topic.name);
+        self.partitions -= topic.partitions.len();
+        Some(topic)
+    }
+
+    /// Adds the partition that comes next.
+    pub(crate) fn push_partition(&mut self, id: &Uuid, partition: PartitionImage) {
+        if let Some(topic) = self.by_id.get_mut(id) {
+            Arc::make_mut(topic).partitions.push(Arc::new(partition));
+            self.partitions += 1;
+        }
+    }
+
+    /// A partition to be changed.
+    pub(crate) fn partition_mut(&mut self, id: &Uuid, partition: usize) -> Option<&mut PartitionImage> {
+        let topic = Arc::make_mut(self.by_id.get_mut(id)?);
+        topic.partitions.get_mut(partition).map(Arc::make_mut)
+    }
+}
