@@ -4,11 +4,14 @@
 //! node's own settings (file, environment, `--set`), built-in default; a topic's own value wins over all.
 
 pub mod broker;
+mod build;
 pub mod check;
 pub mod key;
 pub mod layers;
 pub mod listener;
 pub mod live;
+pub mod machine;
+mod rules;
 pub mod settings;
 pub mod table;
 pub mod topic;
@@ -17,3 +20,6 @@ pub use broker::BrokerConfig;
 pub use live::LiveConfig;
 pub use settings::Settings;
 pub use topic::TopicConfig;
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,8 @@ pub struct NetworkConfig {
     pub receive_buffer: Option<usize>,
     /// `socket.listen.backlog.size`.
     pub backlog: u32,
+    /// `request.timeout.ms`: how long the controller may take for a request without a timeout of its own.
+    pub controller_timeout: Duration,
 }
 
 /// What topics are made with, and who may make or delete them.
@@ -109,7 +111,7 @@ pub struct LogConfig {
     pub dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, else the first of `dirs`.
     pub metadata_dir: PathBuf,
-    /// `log.dir.reserve.bytes` and `log.dir.reserve.percent`: below the larger of the two, produce is refused.
+    /// `log.dir.reserve.bytes` and `log.dir.reserve.percent`: below the smaller of the two, produce is refused.
     pub reserve_bytes: u64,
     /// See `reserve_bytes`.
     pub reserve_percent: u8,
@@ -130,6 +132,8 @@ pub struct LogConfig {
 /// Compaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanerConfig {
+    /// `log.cleaner.enable`.
+    pub enabled: bool,
     /// `log.cleaner.threads`: logs compacted at the same time.
     pub threads: usize,
     /// `log.cleaner.dedupe.buffer.size`: memory for keys, bytes, over all threads.

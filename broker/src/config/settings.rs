@@ -1,5 +1,9 @@
 //! What a node was started with: the values of file, environment and command line, checked.
 
+pub mod environment;
+pub mod properties;
+pub mod yaml;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -136,11 +140,6 @@ impl Settings {
         self.defaults.insert(name, value);
     }
 
-    /// Adds a warning about a key.
-    pub(super) fn warn(&mut self, key: &'static str, what: String) {
-        self.warnings.push(Problem { key: key.to_owned(), origin: self.origin(key).cloned(), what });
-    }
-
     /// What deserves a word at start: keys that were set but do nothing here.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
@@ -176,10 +175,14 @@ fn unknown(name: &str) -> String {
     if name.starts_with("listener.name.") {
         return "not supported. Settings of a single listener are not part of this version.".to_owned();
     }
+    if table::topic_key(name).is_some() {
+        let default = table::topic_synonyms(name).first();
+        let default = default.map(|(key, _)| format!("; its default for all topics is {key}")).unwrap_or_default();
+        return format!("unknown key: it is one of topics, not of brokers{default}");
+    }
     let names = table::broker_keys().map(|key| key.name);
     match table::nearest(name, names) {
         Some(nearest) => format!("unknown key; did you mean {nearest}?"),
-        None if table::topic_key(name).is_some() => "unknown key; it is one of topics, not of brokers".to_owned(),
         None => "unknown key; `goatq config explain` lists all".to_owned(),
     }
 }
