@@ -6,22 +6,27 @@
 //!
 //! The first failed sync (or a write that a log reports through [`DirHealth::poison`]) poisons the directory: a failed fdatasync
 //! loses data and the next one reports success, so no log of the directory is ever told of durability again. Each is told of
-//! the end ([`Syncable::poisoned`]) so that its waiters get an error.
+//! the end ([`Syncable::poisoned`]) so that its waiters get an error, and a marker is left for the next start.
 //!
-//! The queue of marked logs is bounded by the number of logs: a log is in it at most once.
+//! The queue of marked logs is bounded by the number of logs: a log is in it at most once. Nothing here needs a particular
+//! executor: who calls [`GroupCommit::run`] polls it.
 
 use std::{
     collections::BTreeMap,
     fmt, io,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use crate::{io::DiskFile, log_dir::health::DirHealth};
+
+#[cfg(test)]
+mod tests;
 
 /// What has to be synced so that a log is durable up to `end`.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ pub struct SyncBatch {
     pub generation: u64,
 }
 
-/// A log as group commit sees it.
+/// A log as group commit sees it. Calls come from one task, one at a time.
 pub trait Syncable: Send + Sync {
     /// What has to be synced now; `None` when all is durable. Everything below `end` was written before this returns.
     fn begin_sync(&self) -> Option<SyncBatch>;
@@ -113,11 +118,27 @@ struct Queue {
     logs: BTreeMap<u64, Weak<dyn Syncable>>,
     next_id: u64,
     closed: bool,
+    /// The logs have been told of the poison.
+    told: bool,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     health: Arc<DirHealth>,
+    turns: AtomicU64,
+    syncs: AtomicU64,
+    commits: AtomicU64,
+}
+
+/// What a group commit did so far; see [`GroupCommit::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitStats {
+    /// Turns that synced something.
+    pub turns: u64,
+    /// Files and directories synced.
+    pub syncs: u64,
+    /// Times a log became durable further: `commits / turns` logs shared a turn.
+    pub commits: u64,
 }
 
 /// The group commit of one log directory. Clones share it.
@@ -133,20 +154,32 @@ impl fmt::Debug for GroupCommit {
     }
 }
 
+type Turn = Vec<(Arc<dyn Syncable>, SyncBatch)>;
+
 impl GroupCommit {
     /// For a directory of that health.
     pub fn new(health: Arc<DirHealth>) -> GroupCommit {
-        GroupCommit { shared: Arc::new(Shared { queue: Mutex::default(), health }) }
+        GroupCommit {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                health,
+                turns: AtomicU64::new(0),
+                syncs: AtomicU64::new(0),
+                commits: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// Takes a log in. Made for `Arc::new_cyclic`, so that the log owns its mark:
-    /// `Arc::new_cyclic(|me: &Weak<Log>| Log { mark: commit.register(me.clone()), .. })`.
+    /// `Arc::new_cyclic(|me: &Weak<Log>| Log { mark: commit.register(me.clone()), .. })`. A log that is taken in after the
+    /// directory was poisoned is not told of it; it asks [`DirHealth::is_poisoned`].
     pub fn register(&self, log: Weak<dyn Syncable>) -> DirtyMark {
         let mut queue = self.shared.queue.lock();
         let id = queue.next_id;
         queue.next_id += 1;
         queue.logs.insert(id, log.clone());
-        DirtyMark { slot: Arc::new(Slot { id, log, queued: AtomicBool::new(false) }), shared: self.shared.clone() }
+        let slot = Arc::new(Slot { id, log, queued: AtomicBool::new(false) });
+        DirtyMark { slot, shared: self.shared.clone() }
     }
 
     /// The health of the directory.
@@ -154,20 +187,28 @@ impl GroupCommit {
         &self.shared.health
     }
 
-    /// Runs turns until [`GroupCommit::close`], then the last one. One such loop per directory; it may be polled by any executor.
+    /// What it did so far.
+    pub fn stats(&self) -> CommitStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let shared = &self.shared;
+        CommitStats { turns: read(&shared.turns), syncs: read(&shared.syncs), commits: read(&shared.commits) }
+    }
+
+    /// Runs turns until [`GroupCommit::close`], then the last one. One such loop per directory. A loop that is dropped in the
+    /// middle of a turn leaves its logs not durable, which is what a crash does.
     pub async fn run(&self) {
         loop {
-            let woken = self.shared.health.woken();
-            let (idle, closed) = {
+            let (work, closed) = {
                 let queue = self.shared.queue.lock();
-                (queue.dirty.is_empty(), queue.closed)
+                let untold = self.shared.health.is_poisoned() && !queue.told;
+                (!queue.dirty.is_empty() || untold, queue.closed)
             };
-            if !idle {
+            if work {
                 self.turn().await;
             } else if closed {
                 return;
             } else {
-                woken.await;
+                self.shared.health.woken().await;
             }
         }
     }
@@ -181,33 +222,63 @@ impl GroupCommit {
     /// One turn: syncs all logs that are dirty now. The number of logs that became durable; 0 when none was dirty or the
     /// directory is poisoned. [`GroupCommit::run`] calls it; tests call it by hand.
     pub async fn turn(&self) -> usize {
-        let dirty = std::mem::take(&mut self.shared.queue.lock().dirty);
-        let mut batches = Vec::with_capacity(dirty.len());
-        for slot in dirty {
-            slot.queued.store(false, Ordering::Release);
-            let Some(log) = slot.log.upgrade() else { continue };
-            if let Some(batch) = log.begin_sync() {
-                batches.push((log, batch));
-            }
+        let turn = self.begin();
+        let synced = join_all(turn.iter().flat_map(|(_, batch)| &batch.files).map(|file| file.sync())).await;
+        let syncs = synced.len();
+        if let Some(error) = synced.into_iter().find_map(io::Result::err) {
+            self.shared.health.poison(&format!("a sync failed: {error}"));
         }
-        let synced: io::Result<()> = async {
-            for (_, batch) in &batches {
-                for file in &batch.files {
-                    file.sync().await?;
-                }
-            }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = synced {
-            self.shared.health.poison(&format!("sync failed: {error}"));
-        }
+        // Also when a write failed meanwhile: what else that disk did is unknown.
         if self.shared.health.is_poisoned() {
+            self.tell().await;
             return 0;
         }
-        for (log, batch) in &batches {
+        for (log, batch) in &turn {
             log.complete_sync(batch);
         }
-        batches.len()
+        self.count(syncs, turn.len());
+        turn.len()
+    }
+
+    /// Takes the dirty logs and what they have to sync.
+    fn begin(&self) -> Turn {
+        let dirty = std::mem::take(&mut self.shared.queue.lock().dirty);
+        let mut turn = Turn::with_capacity(dirty.len());
+        for slot in dirty {
+            // Before the log is asked: what is appended after the answer marks it anew.
+            slot.queued.swap(false, Ordering::AcqRel);
+            let Some(log) = slot.log.upgrade() else { continue };
+            if self.shared.health.is_poisoned() {
+                continue;
+            }
+            if let Some(batch) = log.begin_sync() {
+                turn.push((log, batch));
+            }
+        }
+        turn
+    }
+
+    /// Tells every log that the directory is poisoned, once, and marks the directory.
+    async fn tell(&self) {
+        let logs: Vec<_> = {
+            let mut queue = self.shared.queue.lock();
+            if std::mem::replace(&mut queue.told, true) {
+                return;
+            }
+            queue.logs.values().filter_map(Weak::upgrade).collect()
+        };
+        let reason = self.shared.health.poison_reason().unwrap_or_default();
+        for log in logs {
+            log.poisoned(reason);
+        }
+        self.shared.health.leave_marker().await;
+    }
+
+    fn count(&self, syncs: usize, logs: usize) {
+        if logs > 0 {
+            self.shared.turns.fetch_add(1, Ordering::Relaxed);
+            self.shared.syncs.fetch_add(syncs as u64, Ordering::Relaxed);
+            self.shared.commits.fetch_add(logs as u64, Ordering::Relaxed);
+        }
     }
 }

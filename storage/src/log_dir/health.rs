@@ -11,7 +11,13 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::io::{Disk, Space};
+use crate::io::{Disk, IoFuture, OpenMode, Space};
+
+#[cfg(test)]
+mod tests;
+
+/// Name of the file that says a directory must not be used any more.
+pub const POISON_MARKER: &str = ".goatq-poisoned";
 
 /// How much of a file system is kept free of client data, so that fetches, deletes, commits and Raft can go on when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,25 @@ impl Default for Reserve {
     }
 }
 
+impl Reserve {
+    /// The reserve on a file system of that size, in bytes.
+    pub fn on(&self, space: Space) -> u64 {
+        self.bytes.min(space.total / 100 * u64::from(self.percent.min(100)))
+    }
+
+    /// Whether there is room for client data. Once there is none, a quarter more than the reserve must be free again, so that
+    /// the answer does not change with every batch.
+    pub fn room(&self, space: Space, had_room: bool) -> bool {
+        let reserve = self.on(space);
+        space.available >= if had_room { reserve } else { reserve + reserve / 4 }
+    }
+
+    /// Bytes that may be appended before the free space has to be looked up again.
+    pub fn check_interval(&self, space: Space) -> u64 {
+        (self.on(space) / 8).clamp(64 << 10, 16 << 20)
+    }
+}
+
 /// The state of one log directory, shared by its logs, its group commit and the broker.
 #[derive(Debug)]
 pub struct DirHealth {
@@ -36,8 +61,9 @@ pub struct DirHealth {
     path: PathBuf,
     reserve: Reserve,
     poisoned: OnceLock<String>,
-    no_room: AtomicBool,
+    had_room: AtomicBool,
     appended: AtomicU64,
+    check_interval: AtomicU64,
     wake: Notify,
 }
 
@@ -49,8 +75,10 @@ impl DirHealth {
             path: path.to_owned(),
             reserve,
             poisoned: OnceLock::new(),
-            no_room: AtomicBool::new(false),
+            had_room: AtomicBool::new(true),
             appended: AtomicU64::new(0),
+            // The first append looks at once and learns how often is often enough.
+            check_interval: AtomicU64::new(0),
             wake: Notify::new(),
         })
     }
@@ -75,26 +103,64 @@ impl DirHealth {
     /// the logs and leaves a marker on the disk.
     pub fn poison(&self, reason: &str) {
         if self.poisoned.set(reason.to_owned()).is_ok() {
+            tracing::error!(dir = %self.path.display(), reason, "log directory failed: nothing is written to it any more");
             self.wake();
         }
     }
 
     /// Whether client data may be appended. False once less than the reserve is free, until there is a quarter more than it.
     pub fn has_room(&self) -> bool {
-        !self.no_room.load(Ordering::Relaxed)
+        self.had_room.load(Ordering::Relaxed)
     }
 
     /// To be called for every append: after every few MiB the free space is looked up (a system call of about a
     /// microsecond).
     pub fn appended(&self, bytes: u64) {
-        self.appended.fetch_add(bytes, Ordering::Relaxed);
+        let appended = self.appended.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if appended >= self.check_interval.load(Ordering::Relaxed) {
+            // Failing to look says nothing about the room; what fails on a full disk is the write itself.
+            let _ = self.check_space();
+        }
     }
 
-    /// Looks the free space up now and decides anew whether there is room.
+    /// Looks the free space up now and decides anew whether there is room. To be called about once a second as well: what is
+    /// removed, here or by others, must be noticed while nothing is appended.
     pub fn check_space(&self) -> io::Result<Space> {
+        self.appended.store(0, Ordering::Relaxed);
         let space = self.disk.space(&self.path)?;
-        let _ = self.reserve;
+        self.check_interval.store(self.reserve.check_interval(space), Ordering::Relaxed);
+        let had_room = self.had_room.load(Ordering::Relaxed);
+        let room = self.reserve.room(space, had_room);
+        // Two lookups may race; only one of them changes the state and says so.
+        if self.had_room.compare_exchange(had_room, room, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && room != had_room
+        {
+            let (dir, available, reserve) = (self.path.display(), space.available, self.reserve.on(space));
+            if room {
+                tracing::info!(%dir, available, reserve, "there is room again: client data is accepted");
+            } else {
+                tracing::warn!(%dir, available, reserve, "the disk reserve is reached: client data is refused");
+            }
+        }
         Ok(space)
+    }
+
+    /// Leaves the marker for the next start, as well as the failing disk allows.
+    pub(crate) async fn leave_marker(&self) {
+        let Some(reason) = self.poison_reason() else { return };
+        let marker = self.path.join(POISON_MARKER);
+        let written: io::Result<[IoFuture<()>; 2]> = (|| {
+            let file = self.disk.open(&marker, OpenMode::Create)?;
+            file.write_at(&[io::IoSlice::new(reason.as_bytes()), io::IoSlice::new(b"\n")], 0)?;
+            Ok([file.sync(), self.disk.open_dir(&self.path)?.sync()])
+        })();
+        let outcome = match written {
+            Ok(syncs) => futures_util::future::try_join_all(syncs).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(marker = %marker.display(), %error, "the failed directory could not be marked");
+        }
     }
 
     /// Wakes the group-commit loop.
@@ -102,7 +168,7 @@ impl DirHealth {
         self.wake.notify_one();
     }
 
-    /// Completes after the next (or the last unseen) [`DirHealth::wake`].
+    /// Completes after the next (or the last unseen) [`DirHealth::wake`]. For one waiter.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
