@@ -14,6 +14,7 @@
 pub mod api;
 pub mod clock;
 pub mod config;
+pub(crate) mod coordinator;
 pub mod fetch;
 pub mod metrics;
 pub mod net;
