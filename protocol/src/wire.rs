@@ -13,6 +13,8 @@ mod error;
 mod reader;
 mod records;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod versions;
 mod writer;
 

@@ -7,6 +7,19 @@ use bytestring::ByteString;
 
 use crate::wire::Message;
 
+/// In place of a timestamp: the end, that is the high watermark, or the last stable offset for read_committed.
+pub const LATEST_TIMESTAMP: i64 = -1;
+/// In place of a timestamp: the log start offset.
+pub const EARLIEST_TIMESTAMP: i64 = -2;
+/// In place of a timestamp: the record with the largest timestamp (KIP-734, from version 7).
+pub const MAX_TIMESTAMP: i64 = -3;
+/// In place of a timestamp: the first offset on local disks (KIP-405, from version 8).
+pub const EARLIEST_LOCAL_TIMESTAMP: i64 = -4;
+/// In place of a timestamp: the last offset in tiered storage (KIP-1005, from version 9).
+pub const LATEST_TIERED_TIMESTAMP: i64 = -5;
+/// In place of a timestamp: the first offset that is not in tiered storage yet (KIP-1023, from version 11).
+pub const EARLIEST_PENDING_UPLOAD_TIMESTAMP: i64 = -6;
+
 /// Looks up offsets by timestamp.
 #[derive(Debug, Clone, PartialEq, Message)]
 #[message(key = ListOffsets, versions = "1-11", flexible = "6+")]
