@@ -2,6 +2,8 @@
 //!
 //! Each test names the rule it holds the tree to; CONTRIBUTING.md says why the rules are there.
 
+#![allow(clippy::disallowed_methods, reason = "reads the tree it checks")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
