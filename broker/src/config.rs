@@ -15,6 +15,7 @@ mod rules;
 pub mod settings;
 pub mod table;
 pub mod topic;
+pub mod validator;
 
 pub use broker::BrokerConfig;
 pub use live::LiveConfig;

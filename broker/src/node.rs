@@ -4,8 +4,12 @@ pub mod workers;
 
 use std::sync::Arc;
 
+use goatq_controller::Controller;
+use goatq_controller::image::MetadataImage;
+
 use crate::clock::Clock;
 use crate::config::LiveConfig;
+use crate::coordinator::group::GroupCoordinator;
 use crate::metrics::Metrics;
 use crate::partition::PartitionRegistry;
 use crate::topics::auto_create::AutoCreate;
@@ -16,14 +20,21 @@ pub struct Node {
     pub(crate) config: Arc<LiveConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) controller: Controller,
     pub(crate) partitions: Arc<PartitionRegistry>,
-    pub(crate) workers: Workers,
+    pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) auto_create: AutoCreate,
+    pub(crate) workers: Arc<Workers>,
 }
 
 impl Node {
     /// `node.id`.
     pub fn id(&self) -> i32 {
         self.config.current().identity.node_id
+    }
+
+    /// The newest metadata. Requests that need several looks at it keep one image, so that they see one state.
+    pub fn image(&self) -> Arc<MetadataImage> {
+        self.controller.image()
     }
 }

@@ -56,8 +56,6 @@ pub enum Importance {
 pub enum Scope {
     /// Only by a restart with other settings.
     ReadOnly,
-    /// For one broker, never for the whole cluster.
-    PerBroker,
     /// For the whole cluster, and for one broker.
     Cluster,
 }
