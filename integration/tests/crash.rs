@@ -2,7 +2,7 @@
 //!
 //! GOATQ_ROUNDS sets how often the node is killed (5).
 
-#![allow(clippy::disallowed_methods, reason = "a test of real processes waits in real time")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
