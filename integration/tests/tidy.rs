@@ -85,7 +85,10 @@ fn sources() -> BTreeMap<String, String> {
     walk(&root, &mut files);
     let rust = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
     let named = rust.map(|path| (path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(), path));
-    named.filter(|(name, _)| name != THIS_FILE).map(|(name, path)| (name, std::fs::read_to_string(path).unwrap())).collect()
+    named
+        .filter(|(name, _)| name != THIS_FILE)
+        .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 fn none(problems: Vec<String>, rule: &str) {
@@ -108,7 +111,8 @@ fn is_test(name: &str) -> bool {
 
 #[test]
 fn the_top_level_is_what_the_readme_draws() {
-    let found = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let found =
+        std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     let found: Vec<_> = found.filter(|name| !name.starts_with('.') && !MADE.contains(&name.as_str())).collect();
     none(found.into_iter().filter(|name| !TOP_LEVEL.contains(&name.as_str())).collect(), "not part of the top level:");
     let missing = TOP_LEVEL.iter().filter(|name| !root().join(name).exists());
@@ -141,7 +145,10 @@ fn arrows_point_one_way() {
 #[test]
 fn rules_are_pure() {
     let gone = PURE.iter().filter(|room| !root().join(room).exists());
-    none(gone.map(|room| room.to_string()).collect(), "rooms of rules that no longer exist (mend the list in tidy.rs):");
+    none(
+        gone.map(|room| room.to_string()).collect(),
+        "rooms of rules that no longer exist (mend the list in tidy.rs):",
+    );
     let mut problems = Vec::new();
     for (name, text) in sources() {
         let in_room = PURE.iter().any(|room| name == *room || name.starts_with(&format!("{room}/")));
@@ -167,7 +174,7 @@ fn names_say_what_things_are() {
     });
     none(files.collect(), "file names that say nothing:");
     let types = lines_that(|_, line| {
-        let mut words = line.trim_start().split_whitespace().skip_while(|word| word.starts_with("pub"));
+        let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
         matches!(words.next(), Some("struct" | "enum" | "trait" | "type"))
             && words.next().is_some_and(|defined| NAMES.iter().any(|word| defined.contains(word)))
     });

@@ -1,0 +1,146 @@
+//! One real node and librdkafka: what was written is there after a restart, groups remember, HTTP tells, misuse is refused.
+
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use goatq_integration::node::{Node, binary};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn client(node: &Node) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", node.bootstrap()).set("log_level", "2");
+    config
+}
+
+/// Writes `values` with `codec` and waits for every acknowledgement.
+fn produce(node: &Node, topic: &str, codec: &str, values: &[String]) {
+    let mut config = client(node);
+    config.set("compression.type", codec).set("enable.idempotence", "true").set("linger.ms", "5");
+    let producer: BaseProducer = config.create().unwrap();
+    for value in values {
+        producer.send(BaseRecord::to(topic).key("key").payload(value)).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    assert_eq!(producer.in_flight_count(), 0);
+}
+
+fn member(node: &Node, group: &str, topic: &str) -> BaseConsumer {
+    let mut config = client(node);
+    config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    consumer
+}
+
+fn read(consumer: &BaseConsumer, count: usize) -> Vec<String> {
+    let message = |_| consumer.poll(PATIENCE).expect("a record within the time").unwrap();
+    (0..count).map(message).map(|m| String::from_utf8(m.payload().unwrap().to_vec()).unwrap()).collect()
+}
+
+fn values(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|n| format!("value {n} {}", "abc".repeat(n % 50))).collect()
+}
+
+fn http(node: &Node, path: &str) -> String {
+    let mut stream = TcpStream::connect(node.http()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn every_codec_survives_a_restart() {
+    let mut node = Node::start(&[]).unwrap();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        produce(&node, codec, codec, &values(0, 300));
+    }
+    let status = node.terminate().unwrap();
+    assert!(status.success(), "SIGTERM ends a node well: {status}");
+    node.restart().unwrap();
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        assert_eq!(read(&member(&node, "after", codec), 300), values(0, 300), "{codec}");
+    }
+}
+
+#[test]
+fn a_group_goes_on_where_it_committed_after_a_crash() {
+    let mut node = Node::start(&["group.initial.rebalance.delay.ms=0"]).unwrap();
+    produce(&node, "work", "none", &values(0, 100));
+    let consumer = member(&node, "workers", "work");
+    assert_eq!(read(&consumer, 60), values(0, 60));
+    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+    drop(consumer);
+    node.kill().unwrap();
+    node.restart().unwrap();
+    assert_eq!(read(&member(&node, "workers", "work"), 40), values(60, 100));
+}
+
+#[test]
+fn http_tells_health_and_what_clients_did() {
+    let node = Node::start(&["group.initial.rebalance.delay.ms=0"]).unwrap();
+    produce(&node, "counted", "none", &values(0, 100));
+    let consumer = member(&node, "counters", "counted");
+    assert_eq!(read(&consumer, 10).len(), 10);
+    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+    assert!(http(&node, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(http(&node, "/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = http(&node, "/metrics");
+    for line in [
+        "kafka_server_brokertopicmetrics_messagesin_total{topic=\"counted\"} 100",
+        "kafka_consumergroup_lag{consumergroup=\"counters\",topic=\"counted\",partition=\"0\"} 90",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing in:\n{metrics}");
+    }
+}
+
+#[test]
+fn two_members_share_the_partitions() {
+    let node = Node::start(&["num.partitions=4", "group.initial.rebalance.delay.ms=0"]).unwrap();
+    produce(&node, "shared", "none", &values(0, 1));
+    let members = [member(&node, "pair", "shared"), member(&node, "pair", "shared")];
+    let owned = |member: &BaseConsumer| -> BTreeSet<i32> {
+        member.poll(Duration::from_millis(50));
+        member.assignment().unwrap().elements().iter().map(|element| element.partition()).collect()
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        let (first, second) = (owned(&members[0]), owned(&members[1]));
+        if first.len() == 2 && second.len() == 2 {
+            assert!(first.is_disjoint(&second));
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "members own {first:?} and {second:?}");
+    }
+}
+
+#[test]
+fn a_second_node_on_the_same_data_is_refused_with_a_reason() {
+    let node = Node::start(&[]).unwrap();
+    let second = Command::new(binary().unwrap())
+        .args(["serve", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listener=127.0.0.1:0"])
+        .args(["--set", &format!("log.dirs={}", node.data().display())])
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let told = String::from_utf8_lossy(&second.stderr).into_owned() + &String::from_utf8_lossy(&second.stdout);
+    assert!(told.contains(&node.data().display().to_string()), "the message names the directory: {told}");
+}
+
+#[test]
+fn an_unknown_config_is_refused_by_name() {
+    let output = Command::new(binary().unwrap()).args(["serve", "--set", "log.retention.hour=1"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(told.contains("log.retention.hour") && told.contains("log.retention.hours"), "{told}");
+}
