@@ -31,6 +31,7 @@ use bytes::Bytes;
 pub mod blocking;
 pub mod conformance;
 mod os;
+pub mod parallel;
 pub mod sim;
 pub mod uring;
 

@@ -154,7 +154,12 @@ impl<D: Driver> Disk for OsDisk<D> {
 
     fn lock_file(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
         let file = create(path)?;
+        // The first also excludes other locks of this process; the second is the one that Java programs (Kafka) take.
         retry(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive))?;
+        match retry(|| rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Err(error) if error.raw_os_error() == Some(Errno::ACCESS.raw_os_error()) => Err(Errno::WOULDBLOCK.into()),
+            result => result,
+        }?;
         Ok(Box::new(OsLock { _file: file }))
     }
 }
