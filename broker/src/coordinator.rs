@@ -4,4 +4,5 @@
 //! - [`group`]: groups and committed offsets in `__consumer_offsets`.
 
 pub(crate) mod group;
+mod placement;
 pub(crate) mod runtime;

@@ -13,7 +13,6 @@ mod join;
 mod leave;
 mod member;
 mod offsets;
-mod placement;
 mod rebalance;
 mod records;
 pub(crate) mod request;
@@ -41,7 +40,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::runtime::shard::ShardLimits;
+use super::placement::Follower;
+use super::runtime::shard::{CallError, ShardLimits};
 use super::runtime::{Runtime, RuntimeParts};
 use crate::clock::Clock;
 use crate::config::broker::{GroupConfig, OffsetsConfig};
@@ -92,6 +92,7 @@ pub(crate) struct GroupParts {
 
 /// The groups whose partitions this node leads.
 pub(crate) struct GroupCoordinator {
+    node_id: i32,
     rules: Arc<GroupRules>,
     /// `offsets.topic.num.partitions`, until the topic exists.
     partitions: i32,
@@ -119,17 +120,15 @@ impl GroupCoordinator {
             make: Box::new(move |_| GroupShard::new(for_shards.clone(), metrics.clone())),
         });
         let coordinator = Arc::new(Self {
+            node_id: parts.node_id,
             rules,
             partitions: parts.offsets.partitions,
             images: parts.images.clone(),
             rng: Mutex::new(parts.rng),
             runtime,
         });
-        let follower = placement::Follower {
-            coordinator: coordinator.clone(),
-            node_id: parts.node_id,
-            partitions: parts.partitions,
-        };
+        let follower =
+            Follower { coordinator: coordinator.clone(), node_id: parts.node_id, partitions: parts.partitions };
         parts.tasks.spawn(follower.run(parts.images, parts.cancel));
         coordinator
     }
@@ -284,8 +283,27 @@ impl GroupCoordinator {
         Ok(listed)
     }
 
+    /// The shards.
+    pub(super) fn runtime(&self) -> &Runtime<GroupShard> {
+        &self.runtime
+    }
+
     async fn call(&self, group: &str, request: GroupRequest) -> Result<GroupResponse, GroupError> {
-        Ok(self.runtime.call(self.partition_of(group), request).await?)
+        let partition = self.partition_of(group);
+        match self.runtime.call(partition, request).await {
+            // The metadata is a step ahead: the shard will be here in a moment.
+            Err(CallError::NotCoordinator) if !self.runtime.holds(partition) && self.is_leader(partition) => {
+                Err(GroupError::Loading)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Whether this node leads a partition of `__consumer_offsets`, as far as the metadata says.
+    fn is_leader(&self, partition: i32) -> bool {
+        let image = self.images.borrow();
+        let topic = image.topics.by_name(InternalTopic::ConsumerOffsets.name());
+        topic.and_then(|topic| topic.partition(partition)).is_some_and(|one| one.leader == self.node_id)
     }
 
     fn new_uuid(&self) -> String {

@@ -125,6 +125,11 @@ impl<M: StateMachine> Runtime<M> {
         self.shards.read().iter().map(|(partition, shard)| (*partition, shard.epoch)).collect()
     }
 
+    /// Whether there is a shard of a partition, in whatever state.
+    pub(crate) fn holds(&self, partition: i32) -> bool {
+        self.shards.read().contains_key(&partition)
+    }
+
     /// Hands a request to the shard of a partition and waits for its answer.
     ///
     /// # Errors

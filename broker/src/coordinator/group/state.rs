@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use goatq_protocol::message::internal::{ConsumerProtocolSubscription, decode_lenient};
+use goatq_protocol::message::internal::{ConsumerProtocolSubscription, split_version};
+use goatq_protocol::wire::Versioned;
 
 use super::error::GroupError;
 use super::member::{Member, own, own_protocols};
@@ -340,7 +341,9 @@ impl Group {
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
             let metadata = member.metadata(self.protocol.as_ref());
-            let (_, subscription): (_, ConsumerProtocolSubscription) = decode_lenient(metadata).ok()?;
+            // Whatever its version, it begins with the topics, which is all that version 0 has.
+            let (_, body) = split_version(metadata).ok()?;
+            let subscription = ConsumerProtocolSubscription::from_bytes(body, 0).ok()?;
             topics.extend(subscription.topics.iter().map(own));
         }
         Some(topics)

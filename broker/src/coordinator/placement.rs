@@ -1,4 +1,4 @@
-//! Which shards this node holds: follows the metadata.
+//! Which shards of groups this node holds: follows the metadata.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use goatq_protocol::Uuid;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::GroupCoordinator;
-use super::request::GroupRequest;
-use crate::coordinator::runtime::partition_log::PartitionLog;
+use super::group::GroupCoordinator;
+use super::group::request::GroupRequest;
+use super::runtime::partition_log::PartitionLog;
 use crate::partition::PartitionRegistry;
 use crate::topics::auto_create::InternalTopic;
 
@@ -52,7 +52,7 @@ impl Follower {
 
     /// Loads and drops shards; false when a partition is not open yet.
     fn place(&self, image: &MetadataImage) -> bool {
-        let runtime = &self.coordinator.runtime;
+        let runtime = self.coordinator.runtime();
         let name = InternalTopic::ConsumerOffsets.name();
         let topic = image.topics.by_name(name);
         let held = runtime.partitions();
@@ -87,7 +87,7 @@ impl Follower {
         if deleted.is_empty() {
             return;
         }
-        let runtime = &self.coordinator.runtime;
+        let runtime = self.coordinator.runtime();
         let held = runtime.partitions();
         let calls =
             held.iter().map(|(partition, _)| runtime.call(*partition, GroupRequest::TopicsDeleted(deleted.clone())));

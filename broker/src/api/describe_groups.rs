@@ -1,0 +1,63 @@
+//! DescribeGroups (15), versions 0-6: state and members of classic groups.
+//!
+//! A group that does not exist is "Dead"; from version 6 on that is an error (KIP-1043).
+
+use bytestring::ByteString;
+use goatq_protocol::ErrorCode;
+use goatq_protocol::message::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+
+use super::RequestContext;
+use super::group_error::error_code;
+use crate::coordinator::group::error::GroupError;
+use crate::coordinator::group::request;
+use crate::coordinator::group::state::GroupState;
+
+/// What may be done to a group by whom nobody forbids it: read, delete, describe, and describe and alter its
+/// configuration; a bit each, at the number of the operation.
+const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+
+pub(crate) async fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+    let mut groups = Vec::new();
+    for group in request.groups {
+        let mut described = match cx.node.groups.describe(&group).await {
+            Ok(found) => describe(group, found),
+            Err(GroupError::GroupNotFound) => missing(group, cx.api_version),
+            Err(error) => {
+                DescribedGroup { group_id: group, error_code: error_code(error).code(), ..DescribedGroup::default() }
+            }
+        };
+        if request.include_authorized_operations && described.error_code == 0 {
+            described.authorized_operations = ALL_OPERATIONS;
+        }
+        groups.push(described);
+    }
+    DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
+}
+
+fn describe(group_id: ByteString, found: request::DescribedGroup) -> DescribedGroup {
+    let members = found.members.into_iter().map(|member| DescribedGroupMember {
+        member_id: member.member,
+        group_instance_id: member.instance,
+        client_id: member.client_id,
+        client_host: member.client_host,
+        member_metadata: member.metadata,
+        member_assignment: member.assignment,
+    });
+    DescribedGroup {
+        group_id,
+        group_state: found.state.name().into(),
+        protocol_type: found.protocol_type,
+        protocol_data: found.protocol,
+        members: members.collect(),
+        ..DescribedGroup::default()
+    }
+}
+
+fn missing(group_id: ByteString, version: i16) -> DescribedGroup {
+    let error = if version >= 6 { ErrorCode::GroupIdNotFound } else { ErrorCode::None };
+    let error_message = (version >= 6).then(|| format!("Group {group_id} not found.").into());
+    let group_state = GroupState::Dead.name().into();
+    DescribedGroup { group_id, group_state, error_code: error.code(), error_message, ..DescribedGroup::default() }
+}
