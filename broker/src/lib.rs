@@ -3,6 +3,8 @@
 //! - [`net`]: listeners, connections, frames.
 //! - [`api`]: one file per API, found through one table.
 //! - [`partition`]: the partitions of this node: log and leader state.
+//! - [`replication`]: what the leader of a partition knows of its replicas.
+//! - [`purgatory`]: where requests wait for offsets.
 //! - [`fetch`]: what Fetch remembers and how much it reads.
 //! - [`config`]: the table of keys, where values come from, typed views of them.
 //! - [`node`]: puts a running node together from its parts, and takes it down again.
@@ -20,4 +22,6 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub mod purgatory;
+pub mod replication;
 pub(crate) mod topics;

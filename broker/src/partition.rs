@@ -2,147 +2,282 @@
 //!
 //! A [`Partition`] is what every API above the log works on: produce and the coordinators append to it, fetch and
 //! loading coordinators read from it, and both wait on it. [`PartitionRegistry`] finds them by topic name or id.
+//!
+//! Locks: the leader's state has one, held while an append runs, so that no append passes a change of leadership. The log has
+//! its own below it. Readers take neither: they see published offsets.
 
+mod append;
+mod error;
+mod listener;
+mod read;
 pub mod registry;
+pub mod validate;
 
-pub use registry::PartitionRegistry;
+pub use append::Appended;
+pub use error::{AppendError, CommitError, InternalAppendError, LeaderError, PartitionReadError};
+pub use read::PartitionRead;
+pub use registry::{PartitionRegistry, TopicPartitions};
 
-use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
 use goatq_protocol::Uuid;
+use goatq_storage::log::Log;
+use parking_lot::{Mutex, RwLock};
 
-/// What an append did.
+use crate::config::TopicConfig;
+use crate::metrics::topics::TopicCounts;
+use crate::purgatory::{OffsetGate, Purgatory};
+use crate::replication::leader::Leader;
+
+/// Leader id of a partition without leader, and epoch of a client that knows none.
+const NONE: i32 = -1;
+
+/// What partitions of a node share.
+#[derive(Debug, Clone)]
+pub struct PartitionContext {
+    /// `node.id`.
+    pub node_id: i32,
+    /// Where producers and coordinators wait. Bounded by requests in flight.
+    pub commits: Arc<Purgatory>,
+}
+
+/// Which topic's partition it is.
+#[derive(Debug, Clone)]
+pub struct PartitionName {
+    /// Name of the topic.
+    pub topic: Arc<str>,
+    /// Id of the topic.
+    pub topic_id: Uuid,
+    /// Index of the partition.
+    pub index: i32,
+}
+
+/// Who leads and follows, as the controller decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// Offset of the first record of the batch.
-    pub base_offset: i64,
-    /// Offset of the last record of the batch.
-    pub last_offset: i64,
-    /// The broker's time in milliseconds when the topic stamps records itself, else -1.
-    pub log_append_time_ms: i64,
-    /// First offset of the log at the time of the append.
-    pub log_start_offset: i64,
-}
-
-/// Why an append by a coordinator was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum InternalAppendError {
-    /// This node does not lead the partition (any more).
-    #[error("this node is not the leader of the partition")]
-    NotLeader,
-    /// The batch is not one well-formed batch, or larger than the topic allows.
-    #[error("batch refused: {0}")]
-    Invalid(String),
-    /// The log directory is out of space or poisoned, or the write failed.
-    #[error("storage failed: {0}")]
-    Storage(String),
-}
-
-/// Why waiting for a commit ended without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// Leadership ended or the partition was deleted before the record was committed; it may still survive.
-    #[error("this node stopped leading the partition")]
-    NotLeader,
-    /// The log directory failed: the record will never be acknowledged by this node.
-    #[error("the log directory failed")]
-    Storage,
-}
-
-/// Why a read failed.
-#[derive(Debug, thiserror::Error)]
-pub enum PartitionReadError {
-    /// The offset is below the log start or above the upper bound of the reader.
-    #[error("offset is outside {start}..={end}")]
-    OutOfRange {
-        /// First offset of the log.
-        start: i64,
-        /// End the reader may see.
-        end: i64,
-    },
-    /// The bytes on disk are damaged or could not be read.
-    #[error("storage failed: {0}")]
-    Storage(String),
+pub struct Assignment<'a> {
+    /// Leader, -1 for none.
+    pub leader: i32,
+    /// Epoch of that leader.
+    pub leader_epoch: i32,
+    /// All replicas.
+    pub replicas: &'a [i32],
+    /// Those in sync.
+    pub isr: &'a [i32],
 }
 
 /// One partition that this node holds.
 pub struct Partition {
-    topic: String,
-    topic_id: Uuid,
-    index: i32,
+    name: PartitionName,
+    context: PartitionContext,
+    log: Arc<Log>,
+    config: RwLock<Arc<TopicConfig>>,
+    counts: Arc<TopicCounts>,
+    /// `None` while another node leads.
+    leader: Mutex<Option<Leader>>,
+    is_leader: AtomicBool,
+    leader_id: AtomicI32,
+    leader_epoch: AtomicI32,
+    failed: AtomicBool,
+    durable: Arc<OffsetGate>,
+    high_watermark: Arc<OffsetGate>,
+    last_stable: Arc<OffsetGate>,
 }
 
 impl Partition {
+    /// A partition with an open log; nobody leads it before [`Self::assign`]. It hears of the log's durability from now on.
+    pub fn new(
+        name: PartitionName,
+        context: PartitionContext,
+        log: Arc<Log>,
+        config: Arc<TopicConfig>,
+        counts: Arc<TopicCounts>,
+    ) -> Arc<Self> {
+        let start = log.log_start_offset();
+        let partition = Arc::new(Self {
+            name,
+            context,
+            config: RwLock::new(config),
+            counts,
+            leader: Mutex::new(None),
+            is_leader: AtomicBool::new(false),
+            leader_id: AtomicI32::new(NONE),
+            leader_epoch: AtomicI32::new(NONE),
+            failed: AtomicBool::new(false),
+            durable: OffsetGate::new(start),
+            high_watermark: OffsetGate::new(start),
+            last_stable: OffsetGate::new(start),
+            log,
+        });
+        listener::listen(&partition);
+        partition
+    }
+
     /// Name of the topic.
     pub fn topic(&self) -> &str {
-        &self.topic
+        &self.name.topic
     }
 
     /// Id of the topic.
     pub fn topic_id(&self) -> Uuid {
-        self.topic_id
+        self.name.topic_id
     }
 
     /// Index of the partition in its topic.
     pub fn index(&self) -> i32 {
-        self.index
+        self.name.index
+    }
+
+    /// The log: for background work, sizes and look-ups by time. Appends and client reads go through the partition.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The topic's configuration.
+    pub fn config(&self) -> Arc<TopicConfig> {
+        self.config.read().clone()
+    }
+
+    /// Takes a new configuration of the topic. The log's own settings are changed apart from it ([`Log::reconfigure`]).
+    pub fn set_config(&self, config: Arc<TopicConfig>) {
+        *self.config.write() = config;
+    }
+
+    /// Counters of the topic.
+    pub fn counts(&self) -> &Arc<TopicCounts> {
+        &self.counts
     }
 
     /// Whether this node leads the partition at present.
     pub fn is_leader(&self) -> bool {
-        todo!()
+        self.is_leader.load(Ordering::Acquire)
     }
 
-    /// Leader epoch this node knows.
+    /// Who leads, -1 for nobody, and in which epoch.
+    pub fn leader(&self) -> (i32, i32) {
+        (self.leader_id.load(Ordering::Acquire), self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// Leader epoch this node knows, -1 before the first.
     pub fn leader_epoch(&self) -> i32 {
-        todo!()
+        self.leader_epoch.load(Ordering::Acquire)
     }
 
     /// First offset that can be read.
     pub fn log_start_offset(&self) -> i64 {
-        todo!()
+        self.log.log_start_offset()
     }
 
     /// Offset of the next record; everything below the high watermark is committed, the rest is not yet.
     pub fn log_end_offset(&self) -> i64 {
-        todo!()
+        self.log.log_end_offset()
     }
 
-    /// End of the committed part: records below it are never lost or changed (invariant 2).
+    /// End of the committed part: records below it are never lost or changed (invariant 2). Never below the log start.
     pub fn high_watermark(&self) -> i64 {
-        todo!()
+        self.high_watermark.reached()
     }
 
-    /// Appends one whole batch made by this node (a coordinator): offsets and epoch are set here.
-    /// Synchronous; the record counts once [`Self::wait_committed`] says so.
-    ///
-    /// # Errors
-    /// See [`InternalAppendError`]; nothing was appended then.
-    pub fn append_internal(&self, batch: Bytes, now_ms: i64) -> Result<Appended, InternalAppendError> {
-        let _ = (batch, now_ms);
-        todo!()
+    /// End of what readers with `read_committed` may see.
+    pub fn last_stable_offset(&self) -> i64 {
+        self.last_stable.reached().min(self.high_watermark())
     }
 
-    /// Waits until the record at `offset` is committed (high watermark > `offset`). Cancel-safe.
-    ///
-    /// # Errors
-    /// See [`CommitError`].
-    pub async fn wait_committed(&self, offset: i64) -> Result<(), CommitError> {
-        let _ = offset;
-        todo!()
+    /// Whether the log directory failed. Such a partition acknowledges nothing any more.
+    pub fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
-    /// Reads whole batches from the one that holds `offset` up to the high watermark: about `max_bytes`, but at least
-    /// one batch when there is one. Each chunk is one or several whole batches; the first may begin below `offset`.
-    /// An empty answer means `offset` is the high watermark.
+    /// Passed by the high watermark: for fetches that wait for it.
+    pub fn high_watermark_gate(&self) -> &Arc<OffsetGate> {
+        &self.high_watermark
+    }
+
+    /// Passed by the last stable offset.
+    pub fn last_stable_gate(&self) -> &Arc<OffsetGate> {
+        &self.last_stable
+    }
+
+    /// Takes the controller's decision about leadership and replicas. Older epochs are ignored (invariant 3).
+    pub fn assign(&self, assignment: Assignment<'_>) {
+        let mut leader = self.leader.lock();
+        if assignment.leader_epoch < self.leader_epoch() {
+            return;
+        }
+        let leads = assignment.leader == self.context.node_id;
+        let same_epoch = leader.as_ref().is_some_and(|leader| leader.epoch() == assignment.leader_epoch);
+        if !leads {
+            *leader = None;
+        } else if !same_epoch {
+            let durable_end = self.log.durable_end();
+            let known = self.high_watermark.reached();
+            *leader = Some(Leader::new(self.context.node_id, assignment.leader_epoch, durable_end, known));
+        }
+        self.leader_id.store(assignment.leader, Ordering::Release);
+        self.leader_epoch.store(assignment.leader_epoch, Ordering::Release);
+        self.is_leader.store(leads, Ordering::Release);
+        let moved = leader.as_mut().and_then(|leader| leader.on_replicas(assignment.replicas, assignment.isr));
+        drop(leader);
+        self.publish(moved);
+    }
+
+    /// Replicas in sync as far as this leader knows; 0 when it does not lead.
+    pub fn in_sync_replicas(&self) -> usize {
+        self.leader.lock().as_ref().map_or(0, Leader::in_sync)
+    }
+
+    /// Checks that this node leads and that a client's idea of the epoch (-1 for none) is right (KIP-320).
     ///
     /// # Errors
-    /// See [`PartitionReadError`].
-    pub async fn read_committed_batches(
-        &self,
-        offset: i64,
-        max_bytes: usize,
-    ) -> Result<Vec<Bytes>, PartitionReadError> {
-        let _ = (offset, max_bytes);
-        todo!()
+    /// See [`LeaderError`].
+    pub fn check_leader(&self, epoch_of_client: i32) -> Result<(), LeaderError> {
+        if self.is_failed() {
+            return Err(LeaderError::Storage);
+        }
+        let epoch = self.leader_epoch();
+        if epoch_of_client >= 0 && epoch_of_client < epoch {
+            return Err(LeaderError::Fenced);
+        }
+        if epoch_of_client > epoch {
+            return Err(LeaderError::UnknownEpoch);
+        }
+        if self.is_leader() { Ok(()) } else { Err(LeaderError::NotLeader) }
+    }
+
+    /// The partition goes away (topic deleted, node stops): everybody who waits is told.
+    pub fn close(&self) {
+        self.is_leader.store(false, Ordering::Release);
+        *self.leader.lock() = None;
+        for gate in [&self.durable, &self.high_watermark, &self.last_stable] {
+            gate.close();
+        }
+    }
+
+    fn on_durable(&self, durable_end: i64) {
+        self.durable.advance(durable_end);
+        let moved = self.leader.lock().as_mut().and_then(|leader| leader.on_durable(durable_end));
+        self.publish(moved);
+    }
+
+    fn on_poisoned(&self) {
+        self.failed.store(true, Ordering::Release);
+        for gate in [&self.durable, &self.high_watermark, &self.last_stable] {
+            gate.close();
+        }
+    }
+
+    /// The high watermark moved: whoever waits for it, or for the last stable offset that follows it, wakes up.
+    fn publish(&self, moved: Option<i64>) {
+        if let Some(high_watermark) = moved {
+            self.high_watermark.advance(high_watermark);
+            self.last_stable.advance(self.log.last_stable_offset(high_watermark));
+        }
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.name.topic, self.name.index)
     }
 }

@@ -351,6 +351,3 @@ impl Reader<'_> {
         Ok(self.frames.next_frame()?.map(|frame| Held { frame, charge: self.charge.take() }))
     }
 }
-
-#[cfg(test)]
-mod tests;

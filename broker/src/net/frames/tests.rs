@@ -38,11 +38,13 @@ fn small_frames_share_room_until_the_connection_idles() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// However the bytes are cut on the way, the same frames come out and the buffer stays in proportion.
     #[test]
     fn cuts_do_not_matter(
-        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 10..40_000), 1..6),
-        cuts in prop::collection::vec(1_usize..30_000, 1..40),
+        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 10..20_000), 1..5),
+        cuts in prop::collection::vec(1_usize..15_000, 1..40),
     ) {
         let stream: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
         let mut frames = Frames::new(1 << 20);

@@ -1,0 +1,134 @@
+//! Appending, and waiting until what was appended counts.
+
+use bytes::Bytes;
+use goatq_protocol::record::{Batch, split};
+use goatq_protocol::wire::Records;
+use goatq_storage::error::AppendError as LogAppendError;
+use goatq_storage::log::{AppendOptions, Origin};
+
+use super::validate::{single_batch, validate};
+use super::{AppendError, CommitError, InternalAppendError, Partition};
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record of the batch.
+    pub base_offset: i64,
+    /// Offset of the last record of the batch.
+    pub last_offset: i64,
+    /// The broker's time in milliseconds when the topic stamps records itself, else -1.
+    pub log_append_time_ms: i64,
+    /// First offset of the log at the time of the append.
+    pub log_start_offset: i64,
+}
+
+impl Partition {
+    /// Appends what a client sent in a Produce request of `version`: the first of produce's two stages. Synchronous; what it
+    /// appended counts once [`Self::wait_durable`] (`acks=1`) or [`Self::wait_committed`] (`all_in_sync`) says so.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing was appended then.
+    pub fn append_client(
+        &self,
+        records: Option<Records>,
+        version: i16,
+        all_in_sync: bool,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        let config = self.config();
+        let batch = single_batch(records, version)?;
+        if all_in_sync {
+            self.check_in_sync(config.min_insync_replicas)?;
+        }
+        let accepted = validate(batch, &config, now_ms)?;
+        let header = *accepted.batch.header();
+        if header.is_transactional() {
+            return Err(AppendError::NotInTransaction);
+        }
+        let bytes = accepted.batch.size() as u64;
+        let appended = self.append(accepted.batch, Origin::Client, now_ms)?;
+        self.counts.messages_in.add(u64::try_from(header.record_count).unwrap_or(0));
+        self.counts.bytes_in.add(bytes);
+        if accepted.converted {
+            self.counts.produce_conversions.add(1);
+        }
+        Ok(appended)
+    }
+
+    fn check_in_sync(&self, min_insync: usize) -> Result<(), AppendError> {
+        let leader = self.leader.lock();
+        let Some(leader) = leader.as_ref() else { return Err(AppendError::NotLeader) };
+        // A topic with fewer replicas than it demands in sync could never be written: as many as there are is enough.
+        let wanted = min_insync.min(leader.replicas());
+        let in_sync = leader.in_sync();
+        if in_sync < wanted { Err(AppendError::NotEnoughReplicas { in_sync, wanted }) } else { Ok(()) }
+    }
+
+    fn append(&self, batch: Batch, origin: Origin, now_ms: i64) -> Result<Appended, AppendError> {
+        let leader = self.leader.lock();
+        let Some(epoch) = leader.as_ref().map(|leader| leader.epoch()) else { return Err(AppendError::NotLeader) };
+        let appended = self.log.append(vec![batch], AppendOptions { leader_epoch: epoch, origin, now_ms })?;
+        drop(leader);
+        // Without syncing it counts already, and nobody else says so.
+        let durable_end = self.log.durable_end();
+        if durable_end > appended.last_offset {
+            self.on_durable(durable_end);
+        }
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            last_offset: appended.last_offset,
+            log_append_time_ms: appended.log_append_time_ms,
+            log_start_offset: appended.log_start_offset,
+        })
+    }
+
+    /// Appends one whole batch made by this node (a coordinator): offsets and epoch are set here.
+    /// Synchronous; the record counts once [`Self::wait_committed`] says so.
+    ///
+    /// # Errors
+    /// See [`InternalAppendError`]; nothing was appended then.
+    pub fn append_internal(&self, batch: Bytes, now_ms: i64) -> Result<Appended, InternalAppendError> {
+        let mut batches = split(&batch);
+        let (Some(Ok(batch)), None) = (batches.next(), batches.next()) else {
+            return Err(InternalAppendError::Invalid("not exactly one batch".to_owned()));
+        };
+        let limit = self.config().max_message_bytes;
+        if batch.size() > limit {
+            let message = format!("a batch of {} bytes, {limit} are allowed", batch.size());
+            return Err(InternalAppendError::Invalid(message));
+        }
+        self.append(batch, Origin::Coordinator, now_ms).map_err(|error| match error {
+            AppendError::NotLeader | AppendError::Log(LogAppendError::Closed) => InternalAppendError::NotLeader,
+            AppendError::Log(
+                error @ (LogAppendError::OutOfSpace | LogAppendError::Poisoned | LogAppendError::Io(_)),
+            ) => InternalAppendError::Storage(error.to_string()),
+            error => InternalAppendError::Invalid(error.to_string()),
+        })
+    }
+
+    /// Waits until the record at `offset` is committed (high watermark > `offset`). Cancel-safe.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub async fn wait_committed(&self, offset: i64) -> Result<(), CommitError> {
+        let passed = self.high_watermark.pass(offset.saturating_add(1), &self.context.commits).await;
+        self.waited(passed)
+    }
+
+    /// Waits until the record at `offset` is on this node's disk. Cancel-safe.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    pub async fn wait_durable(&self, offset: i64) -> Result<(), CommitError> {
+        let passed = self.durable.pass(offset.saturating_add(1), &self.context.commits).await;
+        self.waited(passed)
+    }
+
+    fn waited(&self, passed: bool) -> Result<(), CommitError> {
+        match passed {
+            true => Ok(()),
+            false if self.is_failed() => Err(CommitError::Storage),
+            false => Err(CommitError::NotLeader),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Where requests wait for offsets: Kafka's purgatory.
+//!
+//! A [`OffsetGate`] publishes an offset that only grows (a high watermark, a last stable offset, a log end) and wakes whoever
+//! waits for it to pass a target, each once. A waiter may stand at many gates with one [`Signal`] (a fetch of many
+//! partitions) and leaves all of them when it is dropped, so nothing is left behind by a closed connection. Deadlines
+//! are the waiter's business: it drops its places when its time is over.
+//!
+//! The number of places in a node is bounded by [`Purgatory`]; a request that would exceed it does not wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Counts the places of a node.
+#[derive(Debug)]
+pub struct Purgatory {
+    places: AtomicUsize,
+    limit: usize,
+    next_id: AtomicU64,
+}
+
+/// What a waiter sleeps on. Keeps one wake-up that came before it slept.
+#[derive(Debug, Clone, Default)]
+pub struct Signal(Arc<Notify>);
+
+/// Publishes a growing offset.
+#[derive(Debug)]
+pub struct OffsetGate {
+    reached: AtomicI64,
+    /// There is nothing to wait for any more.
+    closed: AtomicBool,
+    /// By target, then by waiter.
+    waiters: Mutex<BTreeMap<(i64, u64), Signal>>,
+}
+
+/// A place at a gate; dropping it leaves.
+#[derive(Debug)]
+#[must_use = "the place is left when this is dropped"]
+pub struct Place {
+    gate: Arc<OffsetGate>,
+    purgatory: Arc<Purgatory>,
+    key: (i64, u64),
+}
+
+impl Purgatory {
+    /// At most `limit` places.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { places: AtomicUsize::new(0), limit, next_id: AtomicU64::new(0) })
+    }
+
+    /// Places taken.
+    pub fn places(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
+    }
+}
+
+impl Signal {
+    /// Sleeps until woken. Cancel-safe.
+    pub async fn woken(&self) {
+        self.0.notified().await;
+    }
+
+    fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+impl OffsetGate {
+    /// A gate that has reached `offset`.
+    pub fn new(offset: i64) -> Arc<Self> {
+        Arc::new(Self { reached: AtomicI64::new(offset), closed: AtomicBool::new(false), waiters: Mutex::default() })
+    }
+
+    /// The greatest offset published.
+    pub fn reached(&self) -> i64 {
+        self.reached.load(Ordering::Acquire)
+    }
+
+    /// Whether waiting makes no sense any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Publishes `offset` if it is greater than what was reached, and wakes those whose target it reaches.
+    pub fn advance(&self, offset: i64) {
+        if self.reached.fetch_max(offset, Ordering::AcqRel) < offset {
+            self.wake_up_to(offset);
+        }
+    }
+
+    /// Wakes everybody: the partition is gone or its disk failed. Nobody waits here any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake_up_to(i64::MAX);
+    }
+
+    fn wake_up_to(&self, offset: i64) {
+        let woken = {
+            let mut waiters = self.waiters.lock();
+            match offset.checked_add(1) {
+                // The common case: nobody, or nobody yet.
+                Some(_) if waiters.first_key_value().is_none_or(|((target, _), _)| *target > offset) => return,
+                Some(after) => {
+                    let later = waiters.split_off(&(after, 0));
+                    std::mem::replace(&mut *waiters, later)
+                }
+                None => std::mem::take(&mut *waiters),
+            }
+        };
+        for signal in woken.values() {
+            signal.wake();
+        }
+    }
+
+    /// Takes a place to be woken when `target` is reached or the gate is closed. `None` when that is so already, or when the
+    /// purgatory is full and the caller has to go without waiting.
+    pub fn wait_for(self: &Arc<Self>, target: i64, signal: &Signal, purgatory: &Arc<Purgatory>) -> Option<Place> {
+        if self.is_over(target) {
+            return None;
+        }
+        if purgatory.places.fetch_add(1, Ordering::Relaxed) >= purgatory.limit {
+            purgatory.places.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let key = (target, purgatory.next_id.fetch_add(1, Ordering::Relaxed));
+        let place = Place { gate: Arc::clone(self), purgatory: Arc::clone(purgatory), key };
+        self.waiters.lock().insert(key, signal.clone());
+        // Reached before the entry was made: whoever moved the offset may not have seen it.
+        (!self.is_over(target)).then_some(place)
+    }
+
+    fn is_over(&self, target: i64) -> bool {
+        self.reached() >= target || self.is_closed()
+    }
+
+    /// Waits until `target` is reached; false when the gate was closed before, or the purgatory is full.
+    pub async fn pass(self: &Arc<Self>, target: i64, purgatory: &Arc<Purgatory>) -> bool {
+        let signal = Signal::default();
+        while let Some(_place) = self.wait_for(target, &signal, purgatory) {
+            signal.woken().await;
+        }
+        self.reached() >= target
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.gate.waiters.lock().remove(&self.key);
+        self.purgatory.places.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Rules of replication: pure state machines.
+
+pub mod leader;
