@@ -1,17 +1,27 @@
 //! The APIs: one file each in `api/`, found through one table.
 
+pub(crate) mod alter_configs;
+mod config_resource;
+pub(crate) mod create_partitions;
+pub(crate) mod create_topics;
 pub(crate) mod delete_groups;
+pub(crate) mod delete_topics;
+pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;
 pub(crate) mod find_coordinator;
 mod group_error;
 pub(crate) mod heartbeat;
+pub(crate) mod incremental_alter_configs;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;
+pub(crate) mod list_config_resources;
 pub(crate) mod list_groups;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
+mod submit;
 pub(crate) mod sync_group;
+pub(crate) mod update_features;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 pub mod broker;
 mod build;
 pub mod check;
+pub mod describe;
 pub mod key;
 pub mod layers;
 pub mod listener;

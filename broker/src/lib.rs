@@ -18,6 +18,8 @@ pub mod clock;
 pub mod config;
 pub(crate) mod coordinator;
 pub mod fetch;
+pub mod loggers;
+pub(crate) mod metadata;
 pub mod metrics;
 pub mod net;
 pub mod node;

@@ -10,6 +10,8 @@ use goatq_controller::image::MetadataImage;
 use crate::clock::Clock;
 use crate::config::LiveConfig;
 use crate::coordinator::group::GroupCoordinator;
+use crate::loggers::Loggers;
+use crate::metadata::applied::Applied;
 use crate::metrics::Metrics;
 use crate::partition::PartitionRegistry;
 use crate::topics::auto_create::AutoCreate;
@@ -24,6 +26,8 @@ pub struct Node {
     pub(crate) partitions: Arc<PartitionRegistry>,
     pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) auto_create: AutoCreate,
+    pub(crate) applied: Applied,
+    pub(crate) loggers: Loggers,
     pub(crate) workers: Arc<Workers>,
 }
 

@@ -11,7 +11,7 @@ use super::broker::{
 };
 use super::check::{InvalidValue, list_items};
 use super::layers::Layers;
-use super::listener::{Listener, SecurityMap};
+use super::listener::{Listener, SecurityMap, SecurityProtocol};
 use super::machine::Machine;
 
 /// Longer times are as good as for ever, and sums of such times must not overflow.
@@ -117,7 +117,7 @@ impl<'a> Build<'a> {
         if let Some(name) = self.text("inter.broker.listener.name") {
             return Ok(name.to_ascii_uppercase());
         }
-        let protocol = self.layers.get("security.inter.broker.protocol")?;
+        let protocol: SecurityProtocol = self.layers.get("security.inter.broker.protocol")?;
         let with_protocol = listeners.iter().find(|listener| listener.security == protocol);
         // Without one, the rules between keys say what is wrong.
         Ok(with_protocol.or(listeners.first()).map(|listener| listener.name.clone()).unwrap_or_default())

@@ -1,7 +1,6 @@
 //! Topics that come into being because somebody asked for them: on first use by a client, and internal ones.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytestring::ByteString;
 use goatq_controller::Controller;
@@ -9,12 +8,9 @@ use goatq_controller::decide::topics::{CreateTopicError, CreateTopics, NewTopic}
 use goatq_controller::image::MetadataImage;
 use goatq_controller::service::SubmitError;
 use goatq_protocol::Uuid;
-use tokio::sync::watch;
 
 use crate::config::{BrokerConfig, LiveConfig};
-
-/// How long somebody who made a topic waits for its partitions to be open.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::metadata::applied::Applied;
 
 /// A topic that the broker keeps its own records in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,14 +85,13 @@ pub(crate) enum AutoCreateError {
 pub(crate) struct AutoCreate {
     controller: Controller,
     config: Arc<LiveConfig>,
-    /// Index of the metadata log up to which partitions were opened and closed on this node.
-    opened: watch::Receiver<i64>,
+    applied: Applied,
 }
 
 impl AutoCreate {
-    /// Creates topics by `controller`; `opened` tells up to which index its image was put into effect on this node.
-    pub(crate) fn new(controller: Controller, config: Arc<LiveConfig>, opened: watch::Receiver<i64>) -> Self {
-        Self { controller, config, opened }
+    /// Creates topics by `controller`; `applied` tells how far its image was put into effect on this node.
+    pub(crate) fn new(controller: Controller, config: Arc<LiveConfig>, applied: Applied) -> Self {
+        Self { controller, config, applied }
     }
 
     /// Creates a topic that a client named, with the broker's defaults, unless it exists already. Waits until its
@@ -149,16 +144,7 @@ impl AutoCreate {
         self.until_open(image.applied_index).await.map(|()| id)
     }
 
-    /// Waits until this node has put the metadata log into effect up to an index.
-    ///
-    /// # Errors
-    /// When that takes too long.
-    pub(crate) async fn until_open(&self, index: i64) -> Result<(), AutoCreateError> {
-        let mut opened = self.opened.clone();
-        let wait = opened.wait_for(|opened| *opened >= index);
-        match tokio::time::timeout(OPEN_TIMEOUT, wait).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(AutoCreateError::NotOpen),
-        }
+    async fn until_open(&self, index: i64) -> Result<(), AutoCreateError> {
+        if self.applied.until(index).await { Ok(()) } else { Err(AutoCreateError::NotOpen) }
     }
 }
