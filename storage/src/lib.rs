@@ -7,9 +7,15 @@
 //!
 //! The crate's `README.md` describes the byte formats, the crash model and the invariants.
 
+mod block_on;
+mod cache;
+mod compact;
 pub mod config;
 pub mod error;
 pub mod group_commit;
+mod index;
 pub mod io;
 pub mod log;
 pub mod log_dir;
+mod producer;
+mod segment;

@@ -1,0 +1,49 @@
+//! What the logs of one directory share.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::{blocks::BlockCache, files::FileCache, tail::TailBudget};
+use crate::{config::CacheLimits, io::Disk, log::Log};
+
+/// What the logs of one directory share: the disk and its bounded caches.
+#[derive(Debug)]
+pub struct LogResources {
+    pub(crate) files: Arc<FileCache>,
+    pub(crate) blocks: BlockCache,
+    pub(crate) tails: TailBudget,
+    logs: Mutex<Vec<Weak<Log>>>,
+}
+
+impl LogResources {
+    /// Caches within these limits for the logs of one disk.
+    pub fn new(disk: Arc<dyn Disk>, limits: CacheLimits) -> Arc<LogResources> {
+        Arc::new(LogResources {
+            files: FileCache::new(disk, limits.open_files),
+            blocks: BlockCache::new(limits.index_bytes),
+            tails: TailBudget::new(limits.tail_bytes),
+            logs: Mutex::default(),
+        })
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        self.files.disk()
+    }
+
+    /// Notes a log whose tail counts.
+    pub(crate) fn register(&self, log: Weak<Log>) {
+        let mut logs = self.logs.lock();
+        logs.retain(|log| log.strong_count() > 0);
+        logs.push(log);
+    }
+
+    /// Makes idle logs let go of what the shared budget no longer covers. Skips logs that are busy: they do it themselves.
+    pub(crate) fn sweep_tails(&self) {
+        let Some(logs) = self.logs.try_lock() else { return };
+        for log in logs.iter().filter_map(Weak::upgrade) {
+            log.trim_tail();
+        }
+    }
+}

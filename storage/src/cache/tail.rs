@@ -1,0 +1,179 @@
+//! The batches that were appended last, kept in memory: consumers close to the end are served the very buffers that producers
+//! sent, without touching a file.
+//!
+//! All logs of a directory share one budget. Every kept byte is stamped with its place in the stream of all appended bytes
+//! ([`TailBudget`]); what lies more than the budget behind the front of that stream is dropped, by its own log when it appends or
+//! reads next, and by a sweep over all logs after every quarter of the budget. So at most 5/4 of the budget is held, and
+//! buffers that arrived together (and may share one allocation) go together.
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+
+/// Up to this size a batch is copied into an allocation of its own: a small slice must not hold a big frame.
+const COPY_BYTES: usize = 4096;
+
+/// What a kept batch costs beside its bytes, roughly.
+const OVERHEAD: u64 = 160;
+
+/// The stream of appended bytes that all tails of a directory share.
+#[derive(Debug)]
+pub(crate) struct TailBudget {
+    limit: u64,
+    front: AtomicU64,
+}
+
+impl TailBudget {
+    pub(crate) fn new(limit: u64) -> TailBudget {
+        TailBudget { limit, front: AtomicU64::new(0) }
+    }
+
+    /// Everything stamped below has to go.
+    pub(crate) fn floor(&self) -> u64 {
+        self.front.load(Ordering::Relaxed).saturating_sub(self.limit)
+    }
+
+    /// Takes the next `cost` bytes of the stream: their stamp, and whether all tails are to be swept now.
+    fn take(&self, cost: u64) -> (u64, bool) {
+        let before = self.front.fetch_add(cost, Ordering::Relaxed);
+        let quarter = (self.limit / 4).max(1);
+        let after = before + cost;
+        (after, before / quarter != after / quarter)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    base_offset: i64,
+    last_offset: i64,
+    stamp: u64,
+    chunks: [Bytes; 2],
+}
+
+impl Kept {
+    fn len(&self) -> usize {
+        self.chunks[0].len() + self.chunks[1].len()
+    }
+}
+
+/// The tail of one log: consecutive batches up to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    batches: VecDeque<Kept>,
+}
+
+impl Tail {
+    /// Keeps a batch just appended, as its header and the rest. True when all tails are to be swept.
+    pub(crate) fn push(&mut self, budget: &TailBudget, base_offset: i64, last_offset: i64, chunks: [Bytes; 2]) -> bool {
+        let len = (chunks[0].len() + chunks[1].len()) as u64;
+        if len + OVERHEAD > budget.limit {
+            self.batches.clear();
+            return false;
+        }
+        let [head, body] = chunks;
+        let chunks = if body.len() <= COPY_BYTES {
+            let mut whole = Vec::with_capacity(head.len() + body.len());
+            whole.extend_from_slice(&head);
+            whole.extend_from_slice(&body);
+            [Bytes::from(whole), Bytes::new()]
+        } else {
+            [head, body]
+        };
+        let (stamp, sweep) = budget.take(len + OVERHEAD);
+        self.batches.push_back(Kept { base_offset, last_offset, stamp, chunks });
+        self.drop_below(budget.floor());
+        sweep
+    }
+
+    /// Drops what the budget no longer covers.
+    pub(crate) fn drop_below(&mut self, floor: u64) {
+        while self.batches.front().is_some_and(|kept| kept.stamp <= floor) {
+            self.batches.pop_front();
+        }
+        if self.batches.is_empty() {
+            self.batches.shrink_to(16);
+        }
+    }
+
+    /// Drops everything: the log was truncated or closed.
+    pub(crate) fn clear(&mut self) {
+        self.batches = VecDeque::new();
+    }
+
+    /// Whole batches from the one with `offset` on, all below `upper_bound`, at most `max_bytes` but for the first one if
+    /// `min_one_batch`. `None` when the tail does not reach back to `offset`.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        upper_bound: i64,
+        min_one_batch: bool,
+    ) -> Option<(Vec<Bytes>, usize)> {
+        if self.batches.front().is_none_or(|first| first.base_offset > offset) {
+            return None;
+        }
+        let start = self.batches.partition_point(|kept| kept.last_offset < offset);
+        let mut chunks = Vec::new();
+        let mut total = 0;
+        for kept in self.batches.range(start..) {
+            let fits = total + kept.len() <= max_bytes || (chunks.is_empty() && min_one_batch);
+            if kept.last_offset >= upper_bound || !fits {
+                break;
+            }
+            total += kept.len();
+            chunks.extend(kept.chunks.iter().filter(|chunk| !chunk.is_empty()).cloned());
+        }
+        Some((chunks, total))
+    }
+
+    /// Number of batches kept.
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(len: usize) -> [Bytes; 2] {
+        [Bytes::from(vec![1; 61]), Bytes::from(vec![2; len])]
+    }
+
+    #[test]
+    fn serves_whole_batches_within_bounds() {
+        let budget = TailBudget::new(1 << 20);
+        let mut tail = Tail::default();
+        for i in 0..10 {
+            tail.push(&budget, 100 + i * 10, 109 + i * 10, batch(1000));
+        }
+        assert!(tail.read(99, 1 << 20, 1000, true).is_none(), "before the tail");
+        let (chunks, total) = tail.read(115, 3000, 1000, true).unwrap();
+        assert_eq!((chunks.len(), total), (2, 2122), "a third would be too much");
+        assert_eq!(tail.read(115, 10, 1000, true).unwrap().1, 1061, "the first anyway");
+        assert_eq!(tail.read(115, 10, 1000, false).unwrap().1, 0);
+        assert_eq!(tail.read(180, 1 << 20, 190, true).unwrap().1, 1061, "190 is beyond the bound");
+        assert_eq!(tail.read(180, 1 << 20, 189, true).unwrap().1, 0, "a batch across the bound is not served");
+        assert_eq!(tail.read(200, 1 << 20, 1000, true).unwrap().1, 0, "the end of the log");
+    }
+
+    #[test]
+    fn the_budget_is_shared_and_old_bytes_go_first() {
+        let budget = TailBudget::new(100_000);
+        let (mut idle, mut busy) = (Tail::default(), Tail::default());
+        idle.push(&budget, 0, 0, batch(5000));
+        let mut sweeps = 0;
+        for i in 0..40 {
+            sweeps += usize::from(busy.push(&budget, i, i, batch(5000)));
+        }
+        assert!(busy.len() < 20, "{}", busy.len());
+        assert!((7..=9).contains(&sweeps), "a sweep per quarter, not {sweeps}");
+        idle.drop_below(budget.floor());
+        assert_eq!(idle.len(), 0);
+        busy.push(&budget, 40, 40, batch(200_000));
+        assert_eq!(busy.len(), 0, "a batch beyond the budget is not kept, and nothing before it may be");
+    }
+}

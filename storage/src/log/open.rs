@@ -1,0 +1,190 @@
+//! Opening a log: what the directory holds, what a crash left half done, and the state that follows.
+//!
+//! Order: names first (leftovers removed, finished compactions taken over), then the segments ([`super::recovery`]), then what is
+//! derived from them, epochs and producers ([`super::replay`]). All of it can be interrupted and repeated.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    OpenOptions, files,
+    recovery::{self, Recovered},
+    replay,
+    state::State,
+};
+use crate::{
+    block_on::block_on,
+    cache::{LogResources, tail::Tail},
+    error::OpenError,
+    io::{Disk, OpenMode},
+    segment::{
+        Segment,
+        cursor::{Cursor, HEADER_WINDOW},
+        format::{FileKind, FileName, Suffix},
+    },
+};
+
+/// What the directory of a log holds.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    /// Lengths of the `.log` files by base offset.
+    pub(super) segments: BTreeMap<i64, u64>,
+    /// Base offsets of transaction indexes.
+    pub(super) txns: BTreeSet<i64>,
+    /// Offsets of producer snapshots.
+    pub(super) snapshots: BTreeSet<i64>,
+}
+
+/// A log being opened.
+#[derive(Debug)]
+pub(super) struct Loader<'a> {
+    pub(super) resources: &'a Arc<LogResources>,
+    pub(super) options: &'a OpenOptions,
+    pub(super) now_ms: i64,
+}
+
+impl Loader<'_> {
+    pub(super) fn disk(&self) -> &dyn Disk {
+        self.resources.disk().as_ref()
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    /// A segment of this log.
+    pub(super) fn segment(&self, inventory: &Inventory, base_offset: i64, len: u64) -> Arc<Segment> {
+        let segment = Segment::new(&self.resources.files, self.dir(), base_offset, len, Suffix::None);
+        if inventory.txns.contains(&base_offset) {
+            segment.set_has_txns();
+        }
+        Arc::new(segment)
+    }
+
+    fn make_dir(&self) -> Result<(), OpenError> {
+        if !self.disk().exists(self.dir())? {
+            self.disk().create_dir_all(self.dir())?;
+            if let Some(parent) = self.dir().parent() {
+                self.disk().sync_dir(parent)?;
+            }
+        }
+        match self.options.topic_id {
+            Some(topic_id) => files::check_metadata(self.disk(), self.dir(), topic_id),
+            None => Ok(()),
+        }
+    }
+
+    /// Lists the directory, removes leftovers and takes over what compaction had finished.
+    fn inventory(&self) -> Result<Inventory, OpenError> {
+        let names = || -> Result<Vec<(FileName, u64)>, OpenError> {
+            let entries = self.disk().list(self.dir())?;
+            let files = entries.into_iter().filter(|entry| !entry.is_dir);
+            Ok(files.filter_map(|entry| Some((FileName::parse(&entry.name)?, entry.len))).collect())
+        };
+        let mut changed = false;
+        for (name, _) in names()? {
+            let leftover = matches!(name.suffix, Suffix::Deleted | Suffix::Cleaned | Suffix::Tmp);
+            changed |= leftover && self.remove(name)?;
+        }
+        let swaps: Vec<FileName> =
+            names()?.into_iter().map(|(name, _)| name).filter(|name| name.suffix == Suffix::Swap).collect();
+        let complete: BTreeSet<i64> =
+            swaps.iter().filter(|name| name.kind == FileKind::Log).map(|name| name.base_offset).collect();
+        for name in swaps {
+            // Without its log the index of a swap is worth nothing.
+            changed |= !complete.contains(&name.base_offset) && self.remove(name)?;
+        }
+        for base_offset in complete {
+            self.take_over(base_offset)?;
+        }
+        let mut inventory = Inventory::default();
+        let names = names()?;
+        for (name, len) in names.iter().filter(|(name, _)| name.suffix == Suffix::None) {
+            match name.kind {
+                FileKind::Log => drop(inventory.segments.insert(name.base_offset, *len)),
+                FileKind::TxnIndex => drop(inventory.txns.insert(name.base_offset)),
+                FileKind::Snapshot => drop(inventory.snapshots.insert(name.base_offset)),
+                FileKind::OffsetIndex | FileKind::TimeIndex => {}
+            }
+        }
+        for (name, _) in names {
+            let index = matches!(name.kind, FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex);
+            changed |= index && !inventory.segments.contains_key(&name.base_offset) && self.remove(name)?;
+        }
+        if changed {
+            self.disk().sync_dir(self.dir())?;
+        }
+        Ok(inventory)
+    }
+
+    fn remove(&self, name: FileName) -> Result<bool, OpenError> {
+        self.disk().remove_file(&self.dir().join(name.to_string()))?;
+        Ok(true)
+    }
+
+    /// A compaction had written its result and died before it had replaced the segments: finishes that. The result holds
+    /// everything of the segments between its first and last offset.
+    fn take_over(&self, base_offset: i64) -> Result<(), OpenError> {
+        let swap = |kind| FileName { base_offset, kind, suffix: Suffix::Swap };
+        let file = self.disk().open(&self.dir().join(swap(FileKind::Log).to_string()), OpenMode::Read)?;
+        let mut cursor = Cursor::new(file.clone(), base_offset, 0, file.len()?, HEADER_WINDOW);
+        while let Ok(Some(_)) = block_on(cursor.next()) {}
+        for entry in self.disk().list(self.dir())? {
+            let Some(name) = FileName::parse(&entry.name).filter(|name| name.suffix == Suffix::None) else { continue };
+            let replaced = name.base_offset > base_offset && name.base_offset < cursor.floor();
+            if replaced && name.kind != FileKind::Snapshot {
+                self.remove(name)?;
+            }
+        }
+        self.disk().sync_dir(self.dir())?;
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex, FileKind::Log] {
+            let from = self.dir().join(swap(kind).to_string());
+            if self.disk().exists(&from)? {
+                self.disk().rename(&from, &self.dir().join(FileName::live(base_offset, kind).to_string()))?;
+            }
+        }
+        self.disk().sync_dir(self.dir())?;
+        Ok(())
+    }
+}
+
+/// Opens a log: the state to begin with. Everything in it is synced.
+pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: i64) -> Result<State, OpenError> {
+    let loader = Loader { resources, options: &options, now_ms };
+    loader.make_dir()?;
+    let mut inventory = loader.inventory()?;
+    let recovered = recovery::recover(&loader, &mut inventory)?;
+    let Recovered { sealed, writer, end, .. } = recovered;
+    let first = sealed.keys().next().copied().unwrap_or(writer.segment.base_offset);
+    let mut state = State {
+        config: Arc::new(options.config.clone()),
+        sealed,
+        writer,
+        start: options.log_start_offset.max(first),
+        end,
+        durable: end,
+        synced: end,
+        recovery_point: if options.clean { end } else { options.recovery_point.unwrap_or(0).clamp(0, end) },
+        epochs: recovered.epochs,
+        producers: Default::default(),
+        snapshots: std::mem::take(&mut inventory.snapshots),
+        tail: Tail::default(),
+        changes: 1,
+        truncated_at: 0,
+        unsynced: Vec::new(),
+        unsynced_since_ms: None,
+        flushing: false,
+        unproven: recovered.unproven,
+        unproven_bytes: recovered.unproven_bytes,
+        last_checkpoint_ms: now_ms,
+        doomed: VecDeque::new(),
+        first_dirty: options.first_dirty_offset,
+        closed: false,
+    };
+    replay::rebuild_producers(&loader, &mut state)?;
+    state.epochs.truncate_start(state.start);
+    Ok(state)
+}

@@ -1,0 +1,76 @@
+//! Reads by offset: which segment, which bounds. The bytes come from the tail in memory or from [`super::slice`].
+
+use std::sync::Arc;
+
+use super::{Log, LogSlice, slice::Pending, state::State};
+use crate::{
+    config::LogConfig,
+    error::ReadError,
+    segment::{
+        Segment,
+        reader::{Range, Reader, View},
+    },
+};
+
+impl Log {
+    pub(super) fn plan_read(
+        self: &Arc<Self>,
+        offset: i64,
+        max_bytes: usize,
+        upper_bound: i64,
+        min_one_batch: bool,
+    ) -> Result<LogSlice, ReadError> {
+        let mut state = self.state.lock();
+        check_range(&state, offset)?;
+        let upper_bound = upper_bound.min(state.end);
+        if offset >= upper_bound {
+            return Ok(LogSlice::memory(Vec::new(), 0));
+        }
+        state.tail.drop_below(self.resources.tails.floor());
+        if let Some((chunks, len)) = state.tail.read(offset, max_bytes, upper_bound, min_one_batch) {
+            return Ok(LogSlice::memory(chunks, len));
+        }
+        let range = Range { offset, upper_bound, max_bytes, min_one_batch };
+        Ok(LogSlice::disk(self.pending(&state, range)))
+    }
+
+    /// A read from the disk, planned anew.
+    pub(super) fn plan_disk_read(self: Arc<Self>, range: Range) -> Result<Pending, ReadError> {
+        let state = self.state.lock();
+        check_range(&state, range.offset)?;
+        Ok(self.pending(&state, range))
+    }
+
+    fn pending(self: &Arc<Self>, state: &State, range: Range) -> Pending {
+        let segment = state.segment_at(range.offset);
+        let view = growing_view(state, &segment);
+        Pending { log: self.clone(), segment, view, range }
+    }
+
+    /// The segment behind another one.
+    pub(super) fn segment_behind(&self, segment: &Segment) -> Option<(Arc<Segment>, Option<View>)> {
+        let state = self.state.lock();
+        let next = state.segment_after(segment.base_offset)?;
+        let view = growing_view(&state, &next);
+        Some((next, view))
+    }
+
+    pub(super) fn reader<'a>(&'a self, config: &LogConfig) -> Reader<'a> {
+        Reader {
+            blocks: &self.resources.blocks,
+            interval: config.index_interval_bytes,
+            max_decompressed: config.max_decompressed_bytes,
+        }
+    }
+}
+
+fn check_range(state: &State, offset: i64) -> Result<(), ReadError> {
+    if offset < state.start || offset > state.end {
+        return Err(ReadError::OutOfRange { offset, start: state.start, end: state.end });
+    }
+    Ok(())
+}
+
+fn growing_view(state: &State, segment: &Arc<Segment>) -> Option<View> {
+    Arc::ptr_eq(segment, &state.writer.segment).then(|| state.writer_view())
+}

@@ -1,0 +1,355 @@
+//! Recovery of segments: finds the end of the log and repairs the indexes of what is not proven.
+//!
+//! - After a clean shutdown only the last segment is looked at, behind the last entry of its index.
+//! - Otherwise the scan begins at the recovery point. What lies before it was synced and checkpointed; of what lies behind it the
+//!   CRC-valid prefix is kept, and the rest, later segments included, was never acknowledged and is cut off.
+//! - Damage before the recovery point is bit rot: it stays where it is, readers of it get an error, and what lies behind it is kept.
+//!   The same goes for everything when the recovery point is not known.
+//!
+//! What is kept is synced before anybody hears of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    epochs::Epochs,
+    files,
+    open::{Inventory, Loader},
+};
+use crate::{
+    block_on::block_on,
+    error::OpenError,
+    index::{
+        Entry,
+        offset::OffsetEntry,
+        sparse::{Prefix, valid_prefix},
+        time::TimeEntry,
+    },
+    io::OpenMode,
+    segment::{
+        Segment,
+        cursor::{Cursor, HEADER_WINDOW, WHOLE_WINDOW, WalkError},
+        format::{FileKind, FileName},
+        writer::{IndexBuilder, SegmentWriter},
+    },
+};
+
+/// The segments of a log, whole and synced.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) sealed: BTreeMap<i64, Arc<Segment>>,
+    pub(super) writer: SegmentWriter,
+    pub(super) end: i64,
+    pub(super) epochs: Epochs,
+    /// Sealed segments whose indexes were built again.
+    pub(super) unproven: Vec<Arc<Segment>>,
+    /// Bytes that the scan looked at.
+    pub(super) unproven_bytes: u64,
+}
+
+/// How much of a segment is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trust {
+    /// Index entries below are believed, batches below are not checked against their CRC.
+    pub(super) below: i64,
+    /// Damage from here on is the end of the log; before it, it is skipped.
+    pub(super) cut_from: i64,
+}
+
+/// A segment after its scan.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) writer: SegmentWriter,
+    /// Behind its last batch.
+    pub(super) end: i64,
+    /// The file was cut: nothing behind it counts.
+    cut: bool,
+    /// Bytes at the end of the file that are no batches but must be kept.
+    damaged_tail: bool,
+    scanned_bytes: u64,
+}
+
+impl Loader<'_> {
+    fn trust(&self) -> Trust {
+        match (self.options.clean, self.options.recovery_point) {
+            (true, _) => Trust { below: i64::MAX, cut_from: i64::MAX },
+            (false, Some(point)) => Trust { below: point, cut_from: point },
+            (false, None) => Trust { below: 0, cut_from: i64::MAX },
+        }
+    }
+
+    /// Looks at a segment from where its index can be believed, and builds the rest of the index again.
+    pub(super) fn scan(&self, segment: Arc<Segment>, trust: Trust, epochs: &mut Epochs) -> Result<Scanned, OpenError> {
+        let (len, base_offset) = (segment.size(), segment.base_offset);
+        let file = segment.log.get()?;
+        let mut writer = self.resume(segment, trust.below)?;
+        let start = writer.size();
+        let window = if trust.below == i64::MAX { HEADER_WINDOW } else { WHOLE_WINDOW };
+        let mut cursor = Cursor::new(file, base_offset, start, len, window);
+        let mut scanned = Trusted { cut: false, damaged_tail: false };
+        loop {
+            let (position, floor) = (cursor.position(), cursor.floor());
+            let error = match block_on(next_checked(&mut cursor, trust.below)) {
+                Ok(None) => break,
+                Ok(Some(found)) => {
+                    epochs.assign(found.header.partition_leader_epoch, found.header.base_offset);
+                    writer.added(found.position, &found.header)?;
+                    continue;
+                }
+                Err(WalkError::Io(error)) => return Err(error.into()),
+                Err(error @ WalkError::Invalid { .. }) => error,
+            };
+            cursor.rewind(position, floor);
+            let path = writer.segment.log.path();
+            tracing::warn!(path = %path.display(), offset = floor, %error, "the log is damaged here");
+            scanned.cut = floor >= trust.cut_from;
+            if scanned.cut {
+                break;
+            }
+            if !block_on(cursor.resync())? {
+                scanned.damaged_tail = true;
+                break;
+            }
+        }
+        let Trusted { cut, damaged_tail } = scanned;
+        let scanned_bytes = writer.size().saturating_sub(start);
+        Ok(Scanned { writer, end: cursor.floor(), cut, damaged_tail, scanned_bytes })
+    }
+
+    /// A writer that stands before the batch of the last index entry that can be believed; at the begin when there is none. What
+    /// the index files hold behind it is cut off.
+    fn resume(&self, segment: Arc<Segment>, below: i64) -> Result<SegmentWriter, OpenError> {
+        let interval = self.options.config.index_interval_bytes;
+        let fresh = |segment: Arc<Segment>| {
+            let builder = IndexBuilder::new(segment.base_offset, interval);
+            segment.set_size(0);
+            SegmentWriter::new(segment, builder, (0, 0), self.now_ms)
+        };
+        let resumed = self.believed(&segment, below)?;
+        let (offsets, times) = resumed.as_ref().map_or((0, 0), |(offsets, times)| (offsets.entries, times.entries));
+        self.cut_index::<OffsetEntry>(segment.base_offset, FileKind::OffsetIndex, offsets)?;
+        self.cut_index::<TimeEntry>(segment.base_offset, FileKind::TimeIndex, times)?;
+        let Some((Prefix { last: Some(entry), .. }, Prefix { last: time, .. })) = resumed else {
+            return Ok(fresh(segment));
+        };
+        let builder = IndexBuilder::resume(segment.base_offset, interval, entry, time);
+        let mut first = Cursor::new(segment.log.get()?, segment.base_offset, 0, segment.size(), HEADER_WINDOW);
+        let first = block_on(first.next()).ok().flatten();
+        segment.set_size(u64::try_from(entry.position).unwrap_or(0));
+        let mut writer = SegmentWriter::new(segment, builder, (offsets, times), self.now_ms);
+        writer.first_timestamp = first.map(|found| found.header.max_timestamp);
+        Ok(writer)
+    }
+
+    /// The beginnings of both indexes that belong together and can be believed.
+    fn believed(
+        &self,
+        segment: &Arc<Segment>,
+        below: i64,
+    ) -> Result<Option<(Prefix<OffsetEntry>, Prefix<TimeEntry>)>, OpenError> {
+        let base = segment.base_offset;
+        let known = |relative: i32| base.saturating_add(i64::from(relative)) < below;
+        let open = |kind| self.disk().open(&self.dir().join(FileName::live(base, kind).to_string()), OpenMode::Read);
+        let (Ok(offsets), Ok(times)) = (open(FileKind::OffsetIndex), open(FileKind::TimeIndex)) else {
+            return Ok(None);
+        };
+        let newest = valid_prefix(times.as_ref(), |entry: &TimeEntry| known(entry.relative_offset))?.last;
+        let covered = newest.map_or(i32::MAX, |newest| newest.relative_offset);
+        let len = segment.size();
+        let offsets = valid_prefix(offsets.as_ref(), |entry: &OffsetEntry| {
+            let inside = u64::try_from(entry.position).is_ok_and(|position| position < len);
+            inside && known(entry.relative_offset) && entry.relative_offset <= covered
+        })?;
+        let Some(entry) = offsets.last else { return Ok(None) };
+        let position = u64::try_from(entry.position).unwrap_or(0);
+        let mut cursor = Cursor::new(segment.log.get()?, base, position, len, HEADER_WINDOW);
+        let Ok(Some(found)) = block_on(cursor.next()) else { return Ok(None) };
+        let named = found.header.last_offset() == base + i64::from(entry.relative_offset);
+        // Batches with timestamps call for time entries: without any, the time index was lost.
+        if !named || (newest.is_none() && found.header.max_timestamp >= 0) {
+            return Ok(None);
+        }
+        let times = valid_prefix(times.as_ref(), |time: &TimeEntry| time.relative_offset <= entry.relative_offset)?;
+        Ok(Some((offsets, times)))
+    }
+
+    fn cut_index<E: Entry>(&self, base_offset: i64, kind: FileKind, entries: u64) -> Result<(), OpenError> {
+        let path = self.dir().join(FileName::live(base_offset, kind).to_string());
+        if self.disk().exists(&path)? {
+            let file = self.disk().open(&path, OpenMode::Write)?;
+            if file.len()? != entries * E::SIZE as u64 {
+                file.truncate(entries * E::SIZE as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files of a segment.
+    fn drop_segment(&self, inventory: &mut Inventory, base_offset: i64) -> Result<(), OpenError> {
+        let segment = self.segment(inventory, base_offset, 0);
+        segment.remove()?;
+        inventory.segments.remove(&base_offset);
+        inventory.txns.remove(&base_offset);
+        Ok(())
+    }
+
+    /// Makes the first, empty segment of a log.
+    fn begin_at(&self, base_offset: i64) -> Result<SegmentWriter, OpenError> {
+        let segment = self.segment(&Inventory::default(), base_offset, 0);
+        segment.log.get_or_create()?.truncate(0)?;
+        if self.options.config.preallocate {
+            segment.log.get()?.preallocate(self.options.config.segment_limit())?;
+        }
+        let builder = IndexBuilder::new(base_offset, self.options.config.index_interval_bytes);
+        Ok(SegmentWriter::new(segment, builder, (0, 0), self.now_ms))
+    }
+}
+
+struct Trusted {
+    cut: bool,
+    damaged_tail: bool,
+}
+
+/// The next batch, with its CRC checked if it reaches beyond what is believed.
+async fn next_checked(
+    cursor: &mut Cursor,
+    trusted_below: i64,
+) -> Result<Option<crate::segment::cursor::Found>, WalkError> {
+    let Some(found) = cursor.next().await? else { return Ok(None) };
+    if found.header.next_offset() > trusted_below {
+        cursor.check_crc(&found).await?;
+    }
+    Ok(Some(found))
+}
+
+/// The segments from the first one that has to be looked at.
+fn first_touched(loader: &Loader<'_>, inventory: &Inventory) -> Option<i64> {
+    let segments = &inventory.segments;
+    match (loader.options.clean, loader.options.recovery_point) {
+        (true, _) => segments.keys().next_back().copied(),
+        (false, Some(point)) => {
+            segments.range(..=point).next_back().or_else(|| segments.iter().next()).map(|(base, _)| *base)
+        }
+        (false, None) => segments.keys().next().copied(),
+    }
+}
+
+/// Whether a segment is what comes behind `end`; if not, what was between them never got to the disk.
+fn follows(loader: &Loader<'_>, base_offset: i64, end: i64) -> bool {
+    let Some(point) = loader.options.recovery_point else { return true };
+    // A roll leaves a gap only when offsets jump by more than a segment can express.
+    let gap = base_offset.saturating_sub(end);
+    loader.options.clean || base_offset <= point || gap == 0 || gap > i64::from(i32::MAX)
+}
+
+/// Brings the segments of a directory in order.
+pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory) -> Result<Recovered, OpenError> {
+    let mut epochs = read_epochs(loader, inventory)?;
+    let Some(touched) = first_touched(loader, inventory) else {
+        let writer = loader.begin_at(loader.options.log_start_offset)?;
+        return finish(loader, BTreeMap::new(), writer, loader.options.log_start_offset, epochs, Vec::new(), 0);
+    };
+    let mut sealed: BTreeMap<i64, Arc<Segment>> = BTreeMap::new();
+    for (base, len) in inventory.segments.range(..touched) {
+        sealed.insert(*base, loader.segment(inventory, *base, *len));
+    }
+    let rest: Vec<(i64, u64)> = inventory.segments.range(touched..).map(|(base, len)| (*base, *len)).collect();
+    let (mut unproven, mut bytes, mut last) = (Vec::new(), 0, None::<Scanned>);
+    for (index, (base, len)) in rest.iter().enumerate() {
+        if let Some(before) = &last
+            && (before.cut || !follows(loader, *base, before.end))
+        {
+            for (base, _) in rest[index..].iter().rev() {
+                tracing::warn!(dir = %loader.dir().display(), base, "a segment behind the end of the log is dropped");
+                loader.drop_segment(inventory, *base)?;
+            }
+            break;
+        }
+        if let Some(before) = last.take() {
+            seal(before, &mut sealed, &mut unproven)?;
+        }
+        let scanned = loader.scan(loader.segment(inventory, *base, *len), loader.trust(), &mut epochs)?;
+        bytes += scanned.scanned_bytes;
+        last = Some(scanned);
+    }
+    let Some(last) = last else { return Err(std::io::Error::other("no segment was looked at").into()) };
+    let (writer, end) = end_of_log(loader, last, &mut sealed, &mut unproven)?;
+    finish(loader, sealed, writer, end, epochs, unproven, bytes)
+}
+
+/// The epochs of what is proven; what was noted of other batches is noted again if they are still there.
+fn read_epochs(loader: &Loader<'_>, inventory: &Inventory) -> Result<Epochs, OpenError> {
+    let proven = match (loader.options.clean, loader.options.recovery_point) {
+        (true, _) => i64::MAX,
+        (false, Some(point)) => point,
+        (false, None) => return Ok(Epochs::default()),
+    };
+    let mut known = match files::read_epochs(loader.disk(), loader.dir())? {
+        Some(known) => known,
+        None => super::replay::rebuild_epochs(loader, inventory)?,
+    };
+    known.truncate_end(proven);
+    Ok(known)
+}
+
+fn seal(
+    scanned: Scanned,
+    sealed: &mut BTreeMap<i64, Arc<Segment>>,
+    unproven: &mut Vec<Arc<Segment>>,
+) -> Result<(), OpenError> {
+    let mut writer = scanned.writer;
+    writer.segment.log.get()?.sync_now()?;
+    writer.seal()?;
+    unproven.push(writer.segment.clone());
+    sealed.insert(writer.segment.base_offset, writer.segment);
+    Ok(())
+}
+
+/// Cuts off what is not part of the last segment. A tail that is damaged though it was proven is kept, and appends go to
+/// another segment behind all that was ever acknowledged.
+fn end_of_log(
+    loader: &Loader<'_>,
+    last: Scanned,
+    sealed: &mut BTreeMap<i64, Arc<Segment>>,
+    unproven: &mut Vec<Arc<Segment>>,
+) -> Result<(SegmentWriter, i64), OpenError> {
+    let point = if loader.options.clean { None } else { loader.options.recovery_point };
+    match point {
+        Some(point) if last.damaged_tail => {
+            let end = last.end.max(point);
+            seal(last, sealed, unproven)?;
+            Ok((loader.begin_at(end)?, end))
+        }
+        _ => {
+            let (file, size) = (last.writer.segment.log.get()?, last.writer.size());
+            if file.len()? != size {
+                file.truncate(size)?;
+            }
+            Ok((last.writer, last.end))
+        }
+    }
+}
+
+fn finish(
+    loader: &Loader<'_>,
+    mut sealed: BTreeMap<i64, Arc<Segment>>,
+    mut writer: SegmentWriter,
+    mut end: i64,
+    mut epochs: Epochs,
+    mut unproven: Vec<Arc<Segment>>,
+    unproven_bytes: u64,
+) -> Result<Recovered, OpenError> {
+    let start = loader.options.log_start_offset;
+    if end < start {
+        // All that is left lies below the start: the log goes on there.
+        for segment in sealed.values().rev().chain(std::iter::once(&writer.segment)) {
+            segment.remove()?;
+        }
+        (sealed, unproven, end) = (BTreeMap::new(), Vec::new(), start);
+        writer = loader.begin_at(start)?;
+    }
+    epochs.truncate_end(end);
+    writer.write_indexes()?;
+    writer.segment.log.get()?.sync_now()?;
+    loader.disk().sync_dir(loader.dir())?;
+    Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes })
+}

@@ -1,0 +1,214 @@
+//! What is derived from the batches of a log: its producers, and its epochs when their file is lost.
+
+use std::sync::Arc;
+
+use goatq_protocol::record::Batch;
+
+use super::{
+    AbortedTxn,
+    append::end_marker,
+    epochs::Epochs,
+    files,
+    open::{Inventory, Loader},
+    state::State,
+};
+use crate::{
+    block_on::block_on,
+    cache::LogResources,
+    error::{OpenError, ReadError},
+    index::txn,
+    io::Disk,
+    producer::state::{EndMarker, ProducerState},
+    segment::{
+        Segment,
+        cursor::{Cursor, Found, HEADER_WINDOW, WalkError},
+        reader::Reader,
+    },
+};
+
+/// Puts the producers of a newly opened log together: from the newest snapshot that is proven, and the batches behind it.
+pub(super) fn rebuild_producers(loader: &Loader<'_>, state: &mut State) -> Result<(), OpenError> {
+    let known = match (loader.options.clean, loader.options.recovery_point) {
+        (true, _) => Snapshots::Newest { at_most: state.end },
+        (false, Some(point)) => Snapshots::Newest { at_most: point.min(state.end) },
+        (false, None) => Snapshots::Oldest,
+    };
+    let dir = loader.dir();
+    let (from, producers) = load_snapshot(loader.disk(), dir, state, known)?;
+    state.producers = producers;
+    // A snapshot beyond the end speaks of records that are lost; it must not be found when the log has grown past it again.
+    let end = state.end;
+    if files::remove_snapshots(loader.disk(), dir, &mut state.snapshots, |offset| offset > end)? {
+        loader.disk().sync_dir(dir)?;
+    }
+    let noted = match (loader.options.clean, loader.options.recovery_point) {
+        (false, Some(point)) => point.min(end).max(from),
+        _ => from,
+    };
+    replay(loader.resources, state, from, noted)?;
+    state.producers.expire(loader.now_ms, loader.options.config.producer_id_expiration_ms);
+    Ok(())
+}
+
+/// Which snapshot to begin with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Snapshots {
+    Newest { at_most: i64 },
+    Oldest,
+}
+
+/// A snapshot that can be read, and its offset; without any, no producers at the begin of the log.
+pub(super) fn load_snapshot(
+    disk: &dyn Disk,
+    dir: &std::path::Path,
+    state: &State,
+    which: Snapshots,
+) -> Result<(i64, ProducerState), std::io::Error> {
+    let offsets: Vec<i64> = match which {
+        Snapshots::Newest { at_most } => state.snapshots.range(..=at_most).rev().copied().collect(),
+        Snapshots::Oldest => state.snapshots.range(..=state.end).copied().collect(),
+    };
+    for offset in offsets {
+        if let Some(producers) = files::read_snapshot(disk, dir, offset)? {
+            return Ok((offset, producers));
+        }
+    }
+    let first = state.segments().next().map_or(0, |segment| segment.base_offset);
+    Ok((first, ProducerState::default()))
+}
+
+/// Takes the batches from `from` on into the producers. Aborted transactions whose markers are at or behind `noted` are noted
+/// in the transaction indexes anew.
+pub(super) fn replay(
+    resources: &Arc<LogResources>,
+    state: &mut State,
+    from: i64,
+    noted: i64,
+) -> Result<(), std::io::Error> {
+    let segments: Vec<Arc<Segment>> = state.segments().cloned().collect();
+    let first = segments.iter().rposition(|segment| segment.base_offset <= from).unwrap_or(0);
+    for segment in segments.iter().skip(first) {
+        let behind = segments.iter().find(|next| next.base_offset > segment.base_offset);
+        let end = behind.map_or(i64::MAX, |next| next.base_offset);
+        if end > noted {
+            cut_txns(segment, noted)?;
+        }
+        if segment.size() > 0 {
+            let aborted = replay_segment(resources, state, segment, from)?;
+            let aborted: Vec<AbortedTxn> = aborted.into_iter().filter(|txn| txn.last_offset >= noted).collect();
+            if !aborted.is_empty() {
+                segment.add_aborted(&aborted)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn replay_segment(
+    resources: &Arc<LogResources>,
+    state: &mut State,
+    segment: &Arc<Segment>,
+    from: i64,
+) -> Result<Vec<AbortedTxn>, std::io::Error> {
+    let reader = Reader {
+        blocks: &resources.blocks,
+        interval: state.config.index_interval_bytes,
+        max_decompressed: state.config.max_decompressed_bytes,
+    };
+    let mut cursor = if from <= segment.base_offset {
+        Cursor::new(segment.log.get()?, segment.base_offset, 0, segment.size(), HEADER_WINDOW)
+    } else {
+        let view = if Arc::ptr_eq(segment, &state.writer.segment) {
+            state.writer_view()
+        } else {
+            block_on(reader.view(segment)).map_err(as_io)?
+        };
+        block_on(reader.seek(&view, from, HEADER_WINDOW)).map_err(as_io)?
+    };
+    let mut aborted = Vec::new();
+    loop {
+        let found = match block_on(cursor.next()) {
+            Ok(None) => return Ok(aborted),
+            Ok(Some(found)) => found,
+            Err(WalkError::Io(error)) => return Err(error),
+            Err(WalkError::Invalid { .. }) if block_on(cursor.resync())? => continue,
+            Err(WalkError::Invalid { .. }) => return Ok(aborted),
+        };
+        if found.header.base_offset < from || !found.header.has_producer_id() {
+            continue;
+        }
+        let marker = if found.header.is_control() { block_on(load_marker(&mut cursor, &found)) } else { None };
+        aborted.extend(state.producers.replay(&found.header, marker));
+    }
+}
+
+async fn load_marker(cursor: &mut Cursor, found: &Found) -> Option<EndMarker> {
+    let bytes = cursor.load(found).await.ok()?;
+    end_marker(&Batch::parse(bytes).ok()?)
+}
+
+fn as_io(error: ReadError) -> std::io::Error {
+    match error {
+        ReadError::Io(error) => error,
+        other => std::io::Error::other(other),
+    }
+}
+
+/// Drops the entries of a transaction index from an offset on, and whatever is damaged.
+fn cut_txns(segment: &Segment, from: i64) -> Result<(), std::io::Error> {
+    if !segment.has_txns() {
+        return Ok(());
+    }
+    let file = segment.txn_index.get_or_create()?;
+    let mut buffer = vec![0; txn::ENTRY_SIZE * 1024];
+    let mut kept = 0;
+    'file: loop {
+        let read = file.read_at(&mut buffer, kept)?;
+        for entry in buffer[..read].chunks_exact(txn::ENTRY_SIZE) {
+            match txn::decode(entry) {
+                Some(aborted) if aborted.last_offset < from => kept += txn::ENTRY_SIZE as u64,
+                _ => break 'file,
+            }
+        }
+        if read < buffer.len() {
+            break;
+        }
+    }
+    if file.len()? != kept {
+        file.truncate(kept)?;
+    }
+    Ok(())
+}
+
+/// The epochs of all batches. Segments that begin in one epoch and whose successor begins in the same hold nothing new.
+pub(super) fn rebuild_epochs(loader: &Loader<'_>, inventory: &Inventory) -> Result<Epochs, OpenError> {
+    let segments: Vec<(i64, u64)> = inventory.segments.iter().map(|(base, len)| (*base, *len)).collect();
+    let cursor = |(base, len): (i64, u64)| -> Result<Cursor, OpenError> {
+        let segment = loader.segment(inventory, base, len);
+        Ok(Cursor::new(segment.log.get()?, base, 0, len, HEADER_WINDOW))
+    };
+    let first_epoch = |segment: (i64, u64)| -> Result<Option<i32>, OpenError> {
+        let found = block_on(cursor(segment)?.next());
+        Ok(found.ok().flatten().map(|found| found.header.partition_leader_epoch))
+    };
+    let mut epochs = Epochs::default();
+    for (index, segment) in segments.iter().enumerate() {
+        let Some(first) = first_epoch(*segment)? else { continue };
+        epochs.assign(first, segment.0);
+        let next = segments.get(index + 1).map(|next| first_epoch(*next)).transpose()?.flatten();
+        if next == Some(first) {
+            continue;
+        }
+        let mut cursor = cursor(*segment)?;
+        loop {
+            match block_on(cursor.next()) {
+                Ok(Some(found)) => {
+                    epochs.assign(found.header.partition_leader_epoch, found.header.base_offset);
+                }
+                Err(WalkError::Invalid { .. }) if block_on(cursor.resync())? => {}
+                _ => break,
+            }
+        }
+    }
+    Ok(epochs)
+}

@@ -1,0 +1,174 @@
+//! What a log holds behind its lock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::epochs::Epochs;
+use crate::{
+    cache::tail::Tail,
+    config::{Durability, LogConfig},
+    io::DiskFile,
+    producer::state::ProducerState,
+    segment::{IndexFacts, Segment, reader::View, writer::SegmentWriter},
+};
+
+/// A file with changes that no completed sync covers.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    pub(super) file: Arc<dyn DiskFile>,
+    /// [`State::changes`] as of the last of them.
+    pub(super) change: u64,
+}
+
+/// Files of a removed segment that wait for readers under way.
+#[derive(Debug)]
+pub(super) struct Doomed {
+    pub(super) due_ms: i64,
+    pub(super) segment: Arc<Segment>,
+}
+
+/// Everything about a log that changes.
+///
+/// Invariants: `start <= end`; `recovery_point <= synced <= end`; `durable <= end`, and with [`Durability::Fsync`] `durable == synced`;
+/// segments do not overlap and the writer's is the last one.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: Arc<LogConfig>,
+    pub(super) sealed: BTreeMap<i64, Arc<Segment>>,
+    pub(super) writer: SegmentWriter,
+    /// First offset that may be read.
+    pub(super) start: i64,
+    /// Offset of the next record.
+    pub(super) end: i64,
+    /// Everything below counts as durable.
+    pub(super) durable: i64,
+    /// Everything below was synced.
+    pub(super) synced: i64,
+    /// Everything below was checkpointed.
+    pub(super) recovery_point: i64,
+    pub(super) epochs: Epochs,
+    pub(super) producers: ProducerState,
+    /// Offsets of the producer snapshots on disk.
+    pub(super) snapshots: BTreeSet<i64>,
+    pub(super) tail: Tail,
+    /// Counts appends and truncations.
+    pub(super) changes: u64,
+    /// [`State::changes`] as of the last truncation: a sync that began before it proves nothing.
+    pub(super) truncated_at: u64,
+    pub(super) unsynced: Vec<Unsynced>,
+    /// When the oldest unsynced append happened, wall time.
+    pub(super) unsynced_since_ms: Option<i64>,
+    /// With page-cache durability: `flush.messages` was reached, and the durable end waits for a sync.
+    pub(super) flushing: bool,
+    /// Segments sealed since the last checkpoint: their indexes are not synced.
+    pub(super) unproven: Vec<Arc<Segment>>,
+    /// Bytes appended since the last checkpoint.
+    pub(super) unproven_bytes: u64,
+    pub(super) last_checkpoint_ms: i64,
+    pub(super) doomed: VecDeque<Doomed>,
+    /// First offset that was not compacted yet.
+    pub(super) first_dirty: i64,
+    /// No appends any more.
+    pub(super) closed: bool,
+}
+
+impl State {
+    /// The segment that holds an offset, or the first one behind it.
+    pub(super) fn segment_at(&self, offset: i64) -> Arc<Segment> {
+        if offset >= self.writer.segment.base_offset {
+            return self.writer.segment.clone();
+        }
+        let floor = self.sealed.range(..=offset).next_back();
+        let found = floor.or_else(|| self.sealed.range(offset..).next());
+        found.map_or_else(|| self.writer.segment.clone(), |(_, segment)| segment.clone())
+    }
+
+    /// The segment behind the one of that base offset.
+    pub(super) fn segment_after(&self, base_offset: i64) -> Option<Arc<Segment>> {
+        let next = self.sealed.range(base_offset.saturating_add(1)..).next();
+        let last = &self.writer.segment;
+        next.map(|(_, segment)| segment).or_else(|| (last.base_offset > base_offset).then_some(last)).cloned()
+    }
+
+    /// All segments, oldest first.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.sealed.values().chain(std::iter::once(&self.writer.segment))
+    }
+
+    /// The growing segment as it is now.
+    pub(super) fn writer_view(&self) -> View {
+        let (offset_entries, time_entries) = self.writer.written();
+        let (max_timestamp, max_timestamp_offset) = self.writer.max_timestamp();
+        let (offsets, times) = self.writer.pending();
+        View {
+            segment: self.writer.segment.clone(),
+            end: self.writer.size(),
+            facts: IndexFacts { offset_entries, time_entries, max_timestamp, max_timestamp_offset },
+            pending_offsets: offsets.to_vec(),
+            pending_times: times.to_vec(),
+            sealed: false,
+        }
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn size(&self) -> u64 {
+        self.segments().map(|segment| segment.size()).sum()
+    }
+
+    /// Notes a change of a file that is still to be synced.
+    pub(super) fn mark_unsynced(&mut self, file: &Arc<dyn DiskFile>, now_ms: i64) {
+        self.unsynced_since_ms.get_or_insert(now_ms);
+        let change = self.changes;
+        match self.unsynced.iter_mut().find(|unsynced| Arc::ptr_eq(&unsynced.file, file)) {
+            Some(unsynced) => unsynced.change = change,
+            None => self.unsynced.push(Unsynced { file: file.clone(), change }),
+        }
+    }
+
+    /// Decides how far the log counts as durable after an append. Whether group commit has to act.
+    pub(super) fn appended(&mut self) -> bool {
+        match self.config.durability {
+            Durability::Fsync => true,
+            Durability::PageCache => {
+                let unsynced = u64::try_from(self.end.saturating_sub(self.synced)).unwrap_or(0);
+                self.flushing |= unsynced >= self.config.flush_messages;
+                if !self.flushing {
+                    self.durable = self.end;
+                }
+                self.flushing
+            }
+        }
+    }
+
+    /// A sync of everything below `end`, begun at that change, has completed.
+    pub(super) fn synced_to(&mut self, end: i64, change: u64) {
+        if change < self.truncated_at {
+            return;
+        }
+        self.unsynced.retain(|unsynced| unsynced.change > change);
+        self.synced = self.synced.max(end);
+        self.durable = self.durable.max(self.synced);
+        if self.unsynced.is_empty() {
+            self.unsynced_since_ms = None;
+        }
+        if self.flushing && self.unsynced.is_empty() {
+            self.flushing = false;
+        }
+        if self.config.durability == Durability::PageCache && !self.flushing {
+            self.durable = self.end;
+        }
+    }
+
+    /// Where a segment's lifetime is shortened to, so that segments of many logs do not roll together: another share of
+    /// `segment.jitter.ms` for each, without randomness.
+    pub(super) fn jitter_ms(&self, log_hash: u64) -> i64 {
+        let most = self.config.segment_jitter_ms.min(self.config.segment_ms).max(0).unsigned_abs();
+        if most == 0 {
+            return 0;
+        }
+        let mixed = (log_hash ^ self.writer.segment.base_offset.unsigned_abs()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        i64::try_from((mixed >> 17) % most).unwrap_or(0)
+    }
+}

@@ -1,0 +1,102 @@
+//! Reads by time, and aborted transactions: what is found through the other indexes.
+
+use std::{io, sync::Arc};
+
+use super::{AbortedTxn, Log, TimestampOffset};
+use crate::{
+    config::LogConfig,
+    error::ReadError,
+    index::txn,
+    segment::{Segment, reader::View},
+};
+
+/// Bytes of a transaction index read at a time.
+const TXN_CHUNK: usize = txn::ENTRY_SIZE * 1024;
+
+impl Log {
+    /// The first record at or after a time.
+    pub async fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, ReadError> {
+        let (segments, growing, start, config) = self.segments_by_age();
+        let reader = self.reader(&config);
+        for segment in &segments {
+            let view = self.view_of(segment, &growing, &config).await?;
+            if view.facts.max_timestamp < timestamp {
+                continue;
+            }
+            if let Some(found) = reader.find_time(&view, timestamp, start).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first record with the greatest timestamp (KIP-734).
+    pub async fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
+        let (segments, growing, start, config) = self.segments_by_age();
+        let mut newest: Option<View> = None;
+        for segment in &segments {
+            let view = self.view_of(segment, &growing, &config).await?;
+            let greater = newest.as_ref().is_none_or(|newest| view.facts.max_timestamp > newest.facts.max_timestamp);
+            if view.end > 0 && greater {
+                newest = Some(view);
+            }
+        }
+        let Some(view) = newest.filter(|newest| newest.facts.max_timestamp >= 0) else { return Ok(None) };
+        self.reader(&config).find_time(&view, view.facts.max_timestamp, start).await
+    }
+
+    fn segments_by_age(&self) -> (Vec<Arc<Segment>>, View, i64, Arc<LogConfig>) {
+        let state = self.state.lock();
+        let segments = state.segments().cloned().collect();
+        (segments, state.writer_view(), state.start, state.config.clone())
+    }
+
+    async fn view_of(&self, segment: &Arc<Segment>, growing: &View, config: &LogConfig) -> Result<View, ReadError> {
+        if Arc::ptr_eq(segment, &growing.segment) {
+            return Ok(growing.clone());
+        }
+        self.reader(config).view(segment).await
+    }
+
+    /// The aborted transactions that a consumer of `from..upper` needs to know.
+    pub async fn aborted_transactions(&self, from: i64, upper: i64) -> Result<Vec<AbortedTxn>, ReadError> {
+        let segments: Vec<Arc<Segment>> = {
+            let state = self.state.lock();
+            let first = state.segment_at(from).base_offset;
+            state.segments().filter(|segment| segment.base_offset >= first).cloned().collect()
+        };
+        let mut found = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.has_txns()) {
+            if read_txns(segment, from, upper, &mut found).await? {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads the transaction index of a segment. True when no later one can hold a transaction that begins before `upper`.
+async fn read_txns(segment: &Segment, from: i64, upper: i64, found: &mut Vec<AbortedTxn>) -> Result<bool, ReadError> {
+    let file = match segment.txn_index.get() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    let mut at = 0;
+    loop {
+        let bytes = file.read(at, TXN_CHUNK).await?;
+        for entry in bytes.chunks_exact(txn::ENTRY_SIZE) {
+            // Behind a damaged entry there is nothing to go by; recovery has built the rest.
+            let Some(aborted) = txn::decode(entry) else { return Ok(false) };
+            if txn::concerns(&aborted, from, upper) {
+                found.push(aborted);
+            }
+            if aborted.last_stable_offset >= upper {
+                return Ok(true);
+            }
+        }
+        if bytes.len() < TXN_CHUNK {
+            return Ok(false);
+        }
+        at += bytes.len() as u64;
+    }
+}
