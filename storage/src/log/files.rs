@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::OpenError,
     io::{Disk, OpenMode, read_small_file, replace_file},
+    log_dir::partition_metadata,
     producer::{
         snapshot::{self, MAX_SNAPSHOT_BYTES},
         state::ProducerState,
@@ -22,41 +23,21 @@ use crate::{
     segment::format::{FileKind, FileName},
 };
 
-/// Name of the file that ties a directory to a topic id.
-const METADATA_FILE: &str = "partition.metadata";
-const MAX_METADATA_BYTES: usize = 1024;
-
 /// Checks the topic id of a directory, or writes it where there is none.
 pub(super) fn check_metadata(disk: &dyn Disk, dir: &Path, topic_id: Uuid) -> Result<(), OpenError> {
-    let path = dir.join(METADATA_FILE);
-    let content = match read_small_file(disk, &path, MAX_METADATA_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        other => Some(other?),
+    let path = dir.join(partition_metadata::FILE_NAME);
+    let content = match read_small_file(disk, &path, partition_metadata::MAX_LEN) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
     };
-    match content.filter(|content| !content.is_empty()) {
-        None => Ok(replace_file(disk, &path, format!("version: 0\ntopic_id: {topic_id}\n").as_bytes())?),
-        Some(content) => {
-            let found = parse_metadata(&content)?;
-            if found == topic_id {
-                return Ok(());
-            }
-            Err(OpenError::TopicIdMismatch { found: found.to_string(), expected: topic_id.to_string() })
-        }
+    if content.is_empty() {
+        return Ok(replace_file(disk, &path, partition_metadata::encode(topic_id).as_bytes())?);
     }
-}
-
-fn parse_metadata(content: &[u8]) -> Result<Uuid, OpenError> {
-    let unusable = |reason: &str| OpenError::Metadata(reason.to_owned());
-    let text = std::str::from_utf8(content).map_err(|_| unusable("not a text"))?;
-    let field = |name: &str| {
-        let lines = text.lines().filter_map(|line| line.split_once(':'));
-        lines.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim()).next()
-    };
-    if field("version") != Some("0") {
-        return Err(unusable("version is not 0"));
+    let found = partition_metadata::parse(&content).map_err(OpenError::Metadata)?;
+    if found == topic_id {
+        return Ok(());
     }
-    let topic_id = field("topic_id").ok_or_else(|| unusable("no topic_id"))?;
-    topic_id.parse().map_err(|_| unusable("topic_id is not an id"))
+    Err(OpenError::TopicIdMismatch { found: found.to_string(), expected: topic_id.to_string() })
 }
 
 /// The epochs in their file; `None` when it is missing or damaged.
@@ -142,17 +123,5 @@ mod tests {
         check_metadata(&disk, dir, one).unwrap();
         check_metadata(&disk, dir, one).unwrap();
         assert!(matches!(check_metadata(&disk, dir, other), Err(OpenError::TopicIdMismatch { .. })));
-        let text = read_small_file(&disk, &dir.join(METADATA_FILE), 100).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), format!("version: 0\ntopic_id: {one}\n"), "Kafka's format");
-    }
-
-    #[test]
-    fn a_damaged_metadata_file_is_refused() {
-        for damaged in
-            ["version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n", "version: 0\ntopic_id: x\n", "\u{0}"]
-        {
-            assert!(matches!(parse_metadata(damaged.as_bytes()), Err(OpenError::Metadata(_))), "{damaged:?}");
-        }
-        assert!(parse_metadata(&[0xff]).is_err());
     }
 }

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn batches() -> impl Strategy<Value = VecDeque<KnownBatch>> {
-        let batch = (0..i32::MAX, 0..1000_i32, 0..1 << 40_i64, any::<i64>()).prop_map(
+        let batch = (0..i32::MAX, 0..1000_i32, 0..1_i64 << 40, any::<i64>()).prop_map(
             |(last_sequence, offset_delta, offset, timestamp)| KnownBatch {
                 last_sequence,
                 last_offset: offset + i64::from(offset_delta),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn producer() -> impl Strategy<Value = Producer> {
-        (batches(), any::<i16>(), any::<i32>(), any::<i64>(), proptest::option::of(0..1 << 40_i64)).prop_map(
+        (batches(), any::<i16>(), any::<i32>(), any::<i64>(), proptest::option::of(0..1_i64 << 40)).prop_map(
             |(batches, epoch, coordinator_epoch, time, txn_first_offset)| {
                 let last_timestamp = batches.back().map_or(time, |batch| batch.timestamp);
                 Producer { epoch, coordinator_epoch, last_timestamp, txn_first_offset, batches }
