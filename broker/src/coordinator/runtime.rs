@@ -13,6 +13,8 @@ pub(crate) mod partition_log;
 pub(crate) mod shard;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,7 @@ impl Group {
         if !self.has_room(turn, &request.member) {
             self.drop_member(turn, &request.member);
             turn.refuse_join(call, GroupError::GroupFull, &ByteString::new());
+            self.go_on(turn);
         } else if !self.supports(&request.protocol_type, &request.protocols) {
             turn.refuse_join(call, GroupError::InconsistentProtocol, &request.member);
         } else if request.member.is_empty() {

@@ -10,7 +10,11 @@ use super::member::Member;
 use super::records::GroupRecord;
 use super::request::{GroupResponse, Joined, Synced};
 use super::state::{Group, GroupState, JoinPhase};
-use super::turn::{Assignments, GroupTimer, Turn};
+use super::turn::{Assignments, GroupTimer, Turn, Written};
+use crate::coordinator::runtime::log::WriteError;
+
+/// Pause before a record that the log refused is offered again.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Group {
     /// Starts a rebalance if the state allows one, else sees whether the one under way can go on.
@@ -93,12 +97,32 @@ impl Group {
         self.pending_syncs.clear();
         if self.member_count() == 0 {
             self.enter(GroupState::Empty, turn.now.wall_ms);
-            turn.write(GroupRecord::group(self, |_| Bytes::new()));
+            self.store_empty(turn);
         } else {
             self.enter(GroupState::CompletingRebalance, turn.now.wall_ms);
             self.announce_generation(turn);
         }
         tracing::info!(group = %self.id, generation = self.generation, members = self.member_count(), "generation");
+    }
+
+    /// Stores a group without members. Until that is done the log still has the last generation that had some, who would
+    /// have to time out once more after a load.
+    pub(super) fn store_empty(&mut self, turn: &mut Turn<'_>) {
+        if self.state == GroupState::Empty {
+            self.unstored = false;
+            turn.write(GroupRecord::group(self, |_| Bytes::new()));
+            turn.out.written = Some(Written::Emptied { group: self.id.clone() });
+        }
+    }
+
+    /// The record of an empty group is committed, or failed: then it is tried again. One that is late is in the log.
+    pub(super) fn on_emptied(&mut self, turn: &mut Turn<'_>, result: Result<(), WriteError>) {
+        if let Err(error) = result
+            && error != WriteError::TimedOut
+        {
+            self.unstored = true;
+            turn.set_timer(GroupTimer::Store(self.id.clone()), STORE_AGAIN);
+        }
     }
 
     fn announce_generation(&mut self, turn: &mut Turn<'_>) {

@@ -155,6 +155,11 @@ impl StateMachine for GroupShard {
                     group.on_session_timer(turn, &member);
                 }
             }
+            GroupTimer::Store(group) => {
+                if let Some(group) = shard.groups.get_mut(&group).filter(|group| group.unstored) {
+                    group.store_empty(turn);
+                }
+            }
             GroupTimer::Join(group) => {
                 if let Some(group) = shard.groups.get_mut(&group) {
                     group.on_join_timer(turn);
@@ -171,6 +176,11 @@ impl StateMachine for GroupShard {
     fn on_written(&mut self, token: Written, result: Result<(), WriteError>, now: Now) -> Effects<Self> {
         self.turn(now, |shard, turn| match token {
             Written::Created { group, call } => shard.on_created(turn, &group, call, result),
+            Written::Emptied { group } => {
+                if let Some(group) = shard.groups.get_mut(&group) {
+                    group.on_emptied(turn, result);
+                }
+            }
             Written::Assigned { group, generation, assignments } => {
                 if let Some(group) = shard.groups.get_mut(&group) {
                     group.on_assigned(turn, generation, &assignments, result);

@@ -85,6 +85,8 @@ pub(super) struct Group {
     support: BTreeMap<ByteString, usize>,
     /// The last record of the group in the log.
     pub(super) stored: Option<Arc<StoredGroup>>,
+    /// The group became empty, and the log refused to take that.
+    pub(super) unstored: bool,
 }
 
 impl Group {
@@ -108,6 +110,7 @@ impl Group {
             joining: 0,
             support: BTreeMap::new(),
             stored: None,
+            unstored: false,
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum GroupTimer {
     Join(ByteString),
     /// Members of a generation did not ask for their assignment.
     Sync(ByteString),
+    /// A group that became empty is to be stored again.
+    Store(ByteString),
     /// Time to look for offsets and groups to forget.
     Expiry,
 }
@@ -60,6 +62,8 @@ pub(crate) type Assignments = BTreeMap<ByteString, Bytes>;
 pub(crate) enum Written {
     /// A group that was just made: it goes again when the log does not take it.
     Created { group: ByteString, call: CallId },
+    /// A group that became empty.
+    Emptied { group: ByteString },
     /// The leader's assignment.
     Assigned { group: ByteString, generation: i32, assignments: Assignments },
     /// A static member came back under another id while the group was stable.
