@@ -9,6 +9,8 @@ use bytestring::ByteString;
 use super::error::GroupError;
 use super::offsets::OffsetStore;
 use super::records::GroupRecord;
+#[cfg(test)]
+use super::records::StoredGroup;
 use super::request::{GroupRequest, GroupResponse, HeartbeatRequest, JoinRequest, LeavingMember, SyncRequest};
 use super::state::Group;
 use super::turn::{GroupRules, GroupTimer, Turn, Written};
@@ -109,8 +111,8 @@ impl GroupShard {
 
     /// What the log alone decides, to compare with the replay of the log.
     #[cfg(test)]
-    pub(super) fn durable(&self) -> (Vec<(ByteString, Option<Arc<super::records::StoredGroup>>)>, OffsetStore) {
-        let groups = self.groups.values().map(|group| (group.id.clone(), group.stored.clone())).collect();
+    pub(super) fn durable(&self) -> (BTreeMap<ByteString, Option<Arc<StoredGroup>>>, OffsetStore) {
+        let groups = self.groups.iter().map(|(id, group)| (id.clone(), group.stored.clone())).collect();
         (groups, self.offsets.clone())
     }
 }

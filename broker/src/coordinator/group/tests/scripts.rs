@@ -179,7 +179,9 @@ impl Script {
                 instance: args.text("instance"),
                 generation: args.or("generation", 1),
             }),
-            "leave" => GroupRequest::Leave { group, members: args.list("members").iter().map(leaving).collect() },
+            "leave" => {
+                GroupRequest::Leave { group, members: args.list("members").iter().map(|item| leaving(item)).collect() }
+            }
             "commit" => commit(group, args),
             "fetch" => {
                 let id = topic_id(args.or("topic-id", 0));
@@ -291,10 +293,10 @@ fn sync(group: ByteString, args: &mut Args) -> GroupRequest {
 }
 
 /// `id`, `id/instance` or `/instance`.
-fn leaving(item: &String) -> LeavingMember {
+fn leaving(item: &str) -> LeavingMember {
     let (member, instance) = match item.split_once('/') {
         Some((member, instance)) => (member, Some(instance.into())),
-        None => (item.as_str(), None),
+        None => (item, None),
     };
     LeavingMember { member: member.into(), instance, reason: None }
 }
