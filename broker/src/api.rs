@@ -1,35 +1,58 @@
 //! The APIs: one file each in `api/`, found through one table.
 
 pub(crate) mod alter_configs;
+pub(crate) mod api_versions;
+mod authorized;
 mod config_resource;
 pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
 pub(crate) mod delete_groups;
+pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
+pub(crate) mod describe_cluster;
 pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;
+pub(crate) mod describe_producers;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 mod group_error;
 pub(crate) mod heartbeat;
 pub(crate) mod incremental_alter_configs;
+pub(crate) mod init_producer_id;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;
 pub(crate) mod list_config_resources;
 pub(crate) mod list_groups;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
+mod partition_error;
+pub(crate) mod produce;
 mod submit;
 pub(crate) mod sync_group;
+pub(crate) mod table;
 pub(crate) mod update_features;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use goatq_protocol::ApiKey;
+use goatq_protocol::frame::encode_response;
+use goatq_protocol::header::{HeaderError, RequestHeader};
+use goatq_protocol::wire::Response;
 
-use crate::net::{ConnectionInfo, Outcome, Service};
+use crate::metrics::requests::RequestTimes;
+use crate::net::budget::Charge;
+use crate::net::{CloseReason, ConnectionInfo, Outcome, Reply, Service};
 use crate::node::Node;
 
 /// What a handler knows about the request it answers.
@@ -49,6 +72,21 @@ pub struct RequestContext {
     pub client_id: Option<ByteString>,
 }
 
+impl RequestContext {
+    /// The reply that carries `response`.
+    fn reply<R: Response>(&self, response: &R) -> Outcome {
+        self.reply_charged(response, None)
+    }
+
+    /// The reply that carries `response` and what it holds of the response budget.
+    fn reply_charged<R: Response>(&self, response: &R, charge: Option<Charge>) -> Outcome {
+        match encode_response(self.correlation_id, response, self.api_version) {
+            Ok(chunks) => Outcome::Reply(Reply { chunks, charge }),
+            Err(error) => Outcome::Close(CloseReason::Encode(format!("{}: {error}", R::KEY))),
+        }
+    }
+}
+
 /// Answers the frames of all connections of a node: `listeners.serve(config, workers, Arc::new(Dispatcher::new(node)), ..)`.
 pub struct Dispatcher {
     node: Arc<Node>,
@@ -59,16 +97,59 @@ impl Dispatcher {
     pub fn new(node: Arc<Node>) -> Self {
         Self { node }
     }
+
+    fn start(
+        &self,
+        connection: &Arc<ConnectionInfo>,
+        frame: Bytes,
+    ) -> Result<BoxFuture<'static, Outcome>, CloseReason> {
+        let (header, body) = RequestHeader::decode(frame).map_err(|error| match error {
+            HeaderError::UnknownApiKey(key) => CloseReason::UnknownApi(key),
+            HeaderError::Malformed(error) => CloseReason::InvalidRequest(error.to_string()),
+        })?;
+        let RequestHeader { api_key, api_version, correlation_id, client_id } = header;
+        let api = table::find(api_key.code()).ok_or(CloseReason::UnknownApi(api_key.code()))?;
+        let (node, connection) = (Arc::clone(&self.node), Arc::clone(connection));
+        let mut cx = RequestContext { node, connection, api_version, correlation_id, client_id };
+        if api.versions.contains(api_version) {
+            return Ok((api.handle)(cx, body));
+        }
+        if api_key == ApiKey::ApiVersions {
+            // Whoever asks cannot know yet which versions there are: he is told in the oldest one (KIP-511).
+            cx.api_version = 0;
+            return Ok(std::future::ready(cx.reply(&api_versions::unsupported())).boxed());
+        }
+        Err(CloseReason::UnsupportedVersion { key: api_key.code(), version: api_version })
+    }
 }
 
 impl Service for Dispatcher {
     fn is_pipelined(&self, frame: &[u8]) -> bool {
-        let _ = frame;
-        todo!()
+        let key = frame.first_chunk().map(|key| i16::from_be_bytes(*key));
+        key.and_then(table::find).is_some_and(|api| api.pipelined)
     }
 
     fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome> {
-        let _ = (connection, frame, &self.node);
-        todo!()
+        self.start(connection, frame).unwrap_or_else(|reason| std::future::ready(Outcome::Close(reason)).boxed())
     }
+}
+
+/// Runs a handler and counts what it took: until it first waits that is work, from then on it is waiting.
+async fn timed(node: Arc<Node>, key: ApiKey, version: i16, answer: impl Future<Output = Outcome>) -> Outcome {
+    let mut answer = pin!(answer);
+    let begun = node.clock.monotonic();
+    let mut worked = None;
+    let outcome = poll_fn(|cx| {
+        let poll = answer.as_mut().poll(cx);
+        if worked.is_none() && poll.is_pending() {
+            worked = Some(node.clock.monotonic());
+        }
+        poll
+    })
+    .await;
+    let ended = node.clock.monotonic();
+    let worked = worked.unwrap_or(ended);
+    let (local, remote) = (worked.saturating_sub(begun), ended.saturating_sub(worked));
+    node.metrics.requests.answered(key, version, &RequestTimes { local, remote, ..RequestTimes::default() });
+    outcome
 }

@@ -1,4 +1,80 @@
-//! What Fetch remembers between requests and how much it reads: pure rules. The handler is `api/fetch.rs`.
+//! What Fetch remembers between requests, how much it reads, and what it may hold. The handler is `api/fetch.rs`.
 
 pub mod planner;
 pub mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::net::budget::MemoryBudget;
+use crate::purgatory::Purgatory;
+use session::{Begun, Finished, SessionCache, SessionConfig, SessionError, SessionRequest, SessionStats, Told};
+
+/// Places that fetches of a node may take at partitions while they wait: ten sessions of 50,000 partitions.
+const MAX_PLACES: usize = 500_000;
+
+/// Limits of Fetch on one node.
+#[derive(Debug, Clone)]
+pub struct FetchLimits {
+    /// `fetch.max.bytes`.
+    pub max_bytes: usize,
+    /// Memory for replies that wait for their readers, all connections together.
+    pub response_memory: usize,
+    /// Limits of sessions.
+    pub sessions: SessionConfig,
+}
+
+/// What all fetches of a node share.
+#[derive(Debug)]
+pub struct FetchState {
+    /// `fetch.max.bytes`.
+    pub(crate) max_bytes: usize,
+    /// Pays for records from when they are loaded until they are written to the socket.
+    pub(crate) budget: MemoryBudget,
+    /// Where fetches wait.
+    pub(crate) waiting: Arc<Purgatory>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Debug)]
+struct Sessions {
+    cache: SessionCache,
+    random: StdRng,
+}
+
+impl FetchState {
+    /// No sessions. `seed` makes session ids that cannot be guessed.
+    pub fn new(limits: FetchLimits, seed: [u8; 32]) -> Self {
+        let sessions = Sessions { cache: SessionCache::new(limits.sessions), random: StdRng::from_seed(seed) };
+        Self {
+            max_bytes: limits.max_bytes,
+            budget: MemoryBudget::new(limits.response_memory),
+            waiting: Purgatory::new(MAX_PLACES),
+            sessions: Mutex::new(sessions),
+        }
+    }
+
+    /// Numbers for metrics.
+    pub fn sessions(&self) -> SessionStats {
+        self.sessions.lock().cache.stats()
+    }
+
+    /// Fetches that wait, counted by partition.
+    pub fn places(&self) -> usize {
+        self.waiting.places()
+    }
+
+    pub(crate) fn begin(&self, request: SessionRequest, now: Duration) -> Result<Begun, SessionError> {
+        self.sessions.lock().cache.begin(request, now)
+    }
+
+    pub(crate) fn finish(&self, begun: &Begun, told: &[Told], now: Duration) -> Result<Finished, SessionError> {
+        let mut sessions = self.sessions.lock();
+        let Sessions { cache, random } = &mut *sessions;
+        cache.finish(begun, told, now, || random.random())
+    }
+}

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub(crate) mod producer_ids;
 pub mod purgatory;
 pub mod replication;
 pub(crate) mod topics;

@@ -10,10 +10,12 @@ use goatq_controller::image::MetadataImage;
 use crate::clock::Clock;
 use crate::config::LiveConfig;
 use crate::coordinator::group::GroupCoordinator;
+use crate::fetch::FetchState;
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metrics::Metrics;
 use crate::partition::PartitionRegistry;
+use crate::producer_ids::ProducerIds;
 use crate::topics::auto_create::AutoCreate;
 use workers::Workers;
 
@@ -24,6 +26,8 @@ pub struct Node {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) controller: Controller,
     pub(crate) partitions: Arc<PartitionRegistry>,
+    pub(crate) fetch: FetchState,
+    pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) auto_create: AutoCreate,
     pub(crate) applied: Applied,

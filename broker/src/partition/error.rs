@@ -65,7 +65,10 @@ pub enum PartitionReadError {
         /// End of the log.
         end: i64,
     },
-    /// The bytes on disk are damaged or could not be read.
+    /// The bytes on disk are damaged.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The disk failed.
     #[error("storage failed: {0}")]
     Storage(String),
 }
@@ -91,7 +94,8 @@ impl From<ReadError> for PartitionReadError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::OutOfRange { start, end, .. } => Self::OutOfRange { start, end },
-            error => Self::Storage(error.to_string()),
+            error @ ReadError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+            error @ ReadError::Io(_) => Self::Storage(error.to_string()),
         }
     }
 }

@@ -68,6 +68,16 @@ impl Partition {
         Ok(PartitionRead { high_watermark, last_stable_offset, log_start_offset: start, slice })
     }
 
+    /// Where the newest epoch that is not above `epoch` ends (KIP-320): that epoch and its end. `None` for an epoch that this
+    /// leader has not seen.
+    pub fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
+        // The own epoch has not begun in the log before its first record.
+        if epoch == self.leader_epoch() {
+            return Some((epoch, self.log.log_end_offset()));
+        }
+        self.log.end_offset_for_epoch(epoch)
+    }
+
     /// The aborted transactions that a reader of `from..to` has to know.
     ///
     /// # Errors

@@ -1,0 +1,109 @@
+//! Fetch (key 1, versions 4-18): reads record batches.
+//!
+//! KIP-74 (limits), KIP-98 (isolation), KIP-227 (sessions, version 7), KIP-320 (epochs, 9), KIP-595 (divergence, 12), KIP-516
+//! (topic ids, 13), KIP-903 (broker epochs of followers, 15), KIP-951 (leader hints, 16). Partitions are read here; this node
+//! has no followers, so whoever claims to be one is told that he is not. Waiting is capped at [`MAX_WAIT`].
+
+mod answer;
+mod batches;
+mod read;
+
+use std::time::Duration;
+
+use goatq_protocol::ErrorCode;
+use goatq_protocol::message::fetch::{FetchRequest, FetchResponse};
+
+use super::RequestContext;
+use crate::fetch::planner::Isolation;
+use crate::fetch::session::{FINAL_EPOCH, NO_SESSION, PartitionKey, Position, SessionError, SessionRequest, TopicKey};
+use crate::net::Outcome;
+use read::{Reading, Wanted};
+
+/// Version from which sessions exist.
+const SESSIONS: i16 = 7;
+/// Version from which topics are named by id.
+const TOPIC_IDS: i16 = 13;
+/// Version from which the replica is told in `replica_state`.
+const REPLICA_STATE: i16 = 15;
+/// Longest wait for data; a client that wants to wait longer asks again.
+const MAX_WAIT: Duration = Duration::from_secs(300);
+
+pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcome {
+    let replica_id =
+        if cx.api_version >= REPLICA_STATE { request.replica_state.replica_id } else { request.replica_id };
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(cx.node.fetch.max_bytes);
+    let wanted = Wanted {
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
+        max_bytes: request.max_bytes,
+        max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
+        isolation: isolation(replica_id, request.isolation_level),
+        is_follower: replica_id >= 0,
+    };
+    let now = cx.node.clock.monotonic();
+    let begun = match cx.node.fetch.begin(session_request(cx.api_version, replica_id, request), now) {
+        Ok(begun) => begun,
+        Err(error) => return refuse(cx, error),
+    };
+    let mut reading = Reading::new(cx, wanted, &begun.partitions);
+    reading.until_enough().await;
+    let charge = reading.pay().await;
+    let answers = reading.load().await;
+    match cx.node.fetch.finish(&begun, &answer::told(&answers), cx.node.clock.monotonic()) {
+        Ok(finished) => {
+            let response = answer::response(cx, &begun, answers, &finished);
+            cx.reply_charged(&response, charge)
+        }
+        Err(error) => refuse(cx, error),
+    }
+}
+
+fn isolation(replica_id: i32, level: i8) -> Isolation {
+    match level {
+        _ if replica_id >= 0 => Isolation::LogEnd,
+        1 => Isolation::LastStableOffset,
+        _ => Isolation::HighWatermark,
+    }
+}
+
+fn refuse(cx: &RequestContext, error: SessionError) -> Outcome {
+    let code = match error {
+        SessionError::NotFound => ErrorCode::FetchSessionIdNotFound,
+        SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+        SessionError::TopicIdMismatch => ErrorCode::FetchSessionTopicIdError,
+    };
+    cx.reply(&FetchResponse { error_code: code.code(), session_id: NO_SESSION, ..FetchResponse::default() })
+}
+
+fn session_request(version: i16, replica_id: i32, request: FetchRequest) -> SessionRequest {
+    let uses_ids = version >= TOPIC_IDS;
+    let key = |id, name: &str| if uses_ids { TopicKey::Id(id) } else { TopicKey::Name(name.into()) };
+    let mut partitions = Vec::new();
+    for topic in request.topics {
+        let topic_key = key(topic.topic_id, &topic.topic);
+        partitions.extend(topic.partitions.iter().map(|partition| {
+            let position = Position {
+                fetch_offset: partition.fetch_offset,
+                max_bytes: partition.partition_max_bytes,
+                current_leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: partition.last_fetched_epoch,
+                log_start_offset: partition.log_start_offset,
+            };
+            (PartitionKey { topic: topic_key.clone(), partition: partition.partition }, position)
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in request.forgotten_topics_data {
+        let topic_key = key(topic.topic_id, &topic.topic);
+        let keys = topic.partitions.iter();
+        forgotten.extend(keys.map(|partition| PartitionKey { topic: topic_key.clone(), partition: *partition }));
+    }
+    let has_session = version >= SESSIONS;
+    SessionRequest {
+        id: if has_session { request.session_id } else { NO_SESSION },
+        epoch: if has_session { request.session_epoch } else { FINAL_EPOCH },
+        uses_ids,
+        privileged: replica_id >= 0,
+        partitions,
+        forgotten,
+    }
+}
