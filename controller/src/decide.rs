@@ -32,7 +32,8 @@ pub const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
 pub const MAX_CONFIGS_PER_REQUEST: usize = 10_000;
 
 /// Something that can be asked of the controller.
-pub trait Command: Send + 'static {
+/// A command is decided again when another leader has changed the image meanwhile, hence `Clone`.
+pub trait Command: Clone + Send + 'static {
     /// What it is answered.
     type Response: Send + 'static;
 

@@ -13,12 +13,14 @@ mod configs;
 mod delta;
 mod features;
 pub mod ordered;
+mod records;
 mod topics;
 
 pub use brokers::{BrokerImage, BrokersImage, Endpoint, SecurityProtocol};
 pub use configs::{ConfigKind, ConfigResource, ConfigsImage};
 pub use delta::{MetadataDelta, TopicChange};
 pub use features::FeaturesImage;
+pub use records::records;
 pub use topics::{NO_LEADER, PartitionImage, TopicImage, TopicsImage};
 
 /// The metadata of a cluster at one index of its log. Cheap to clone.

@@ -3,9 +3,10 @@
 //! - [`record`]: what is in the metadata log. [`image`]: what it amounts to. [`replay`](replay::replay): from the one to the other.
 //! - [`decide`]: requests, the rules that decide them, their answers. Rules that several of them share: [`topic_name`],
 //!   [`placement`], [`election`], [`feature`].
+//! - [`raft`]: openraft on a partition log, a state machine that keeps the image, snapshots.
 //! - [`service`]: the running controller, which is what the broker uses: [`service::Controller`].
 //!
-//! All but the last is pure: no clock, file, socket, task or randomness that is not an argument. The crate's `README.md` says how the
+//! All but the last two is pure: no clock, file, socket, task or randomness that is not an argument. The crate's `README.md` says how the
 //! parts work together, what is on disk and what must always be true.
 
 pub mod decide;
@@ -14,6 +15,7 @@ pub mod entropy;
 pub mod feature;
 pub mod image;
 pub mod placement;
+pub mod raft;
 pub mod record;
 pub mod replay;
 pub mod service;

@@ -21,13 +21,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlacementError {
     /// A replication factor of 0 or less.
-    #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
+    #[error("The replication factor must be at least 1, or -1 for the default.")]
     NotPositive,
     /// More replicas than brokers.
-    #[error(
-        "Unable to replicate the partition {wanted} time(s): The target replication factor of {wanted} cannot be reached \
-         because only {registered} broker(s) are registered."
-    )]
+    #[error("A replication factor of {wanted} needs {wanted} brokers, but only {registered} are registered.")]
     TooFewBrokers {
         /// Replicas wanted.
         wanted: usize,
@@ -35,7 +32,7 @@ pub enum PlacementError {
         registered: usize,
     },
     /// No broker that could lead.
-    #[error("Unable to replicate the partition {0} time(s): All brokers are currently fenced.")]
+    #[error("A partition with {0} replica(s) cannot be placed: all brokers are fenced.")]
     AllFenced(usize),
 }
 
@@ -43,19 +40,16 @@ pub enum PlacementError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AssignmentError {
     /// No replica.
-    #[error("The manual partition assignment includes an empty replica list.")]
+    #[error("A partition of the assignment has no replica.")]
     Empty,
     /// One broker twice.
-    #[error("The manual partition assignment includes the broker {0} more than once.")]
+    #[error("The assignment has broker {0} more than once in a partition.")]
     Repeated(i32),
     /// A broker that is not registered.
-    #[error("The manual partition assignment includes broker {0}, but no such broker is registered.")]
+    #[error("The assignment has broker {0}, which is not registered.")]
     Unknown(i32),
     /// Another number of replicas than the partitions before.
-    #[error(
-        "The manual partition assignment includes a partition with {found} replica(s), but this is not consistent with previous \
-         partitions, which have {expected} replica(s)."
-    )]
+    #[error("A partition of the assignment has {found} replica(s), the others have {expected}.")]
     DifferentFactor {
         /// Replicas of this partition.
         found: usize,
@@ -63,15 +57,13 @@ pub enum AssignmentError {
         expected: usize,
     },
     /// None of the brokers could lead.
-    #[error(
-        "All brokers specified in the manual partition assignment for partition {0} are fenced or in controlled shutdown."
-    )]
+    #[error("No broker assigned to partition {0} is alive: all are fenced or shutting down.")]
     NoneAlive(i32),
     /// Partition numbers with gaps.
     #[error("Partitions of a manual assignment must be numbered 0, 1, 2 and so on.")]
     NotConsecutive,
     /// Another number of assignments than partitions to add.
-    #[error("Attempted to add {added} additional partition(s), but only {given} assignment(s) were specified.")]
+    #[error("{added} partition(s) are to be added, but {given} assignment(s) are given.")]
     WrongCount {
         /// Partitions to add.
         added: usize,

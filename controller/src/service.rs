@@ -4,14 +4,34 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
-use goatq_storage::{group_commit::GroupCommit, io::Disk, log::LogResources};
-use tokio::sync::watch;
+use goatq_storage::{
+    group_commit::GroupCommit,
+    io::Disk,
+    log::{Log, LogResources},
+};
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
+pub use crate::raft::QuorumNode;
 use crate::{
     decide::{Command, ConfigValidator, TopicDefaults},
     feature::SupportedFeatures,
-    image::{Endpoint, MetadataImage},
+    image::{MetadataImage, SharedImage},
+    raft::{
+        MetadataRaft,
+        network::{NoTransport, QuorumRequest, QuorumResponse, QuorumTransport},
+        state_machine::StateMachine,
+    },
 };
+
+mod start;
+mod status;
+mod writer;
+
+use writer::{Job, Submission};
 
 /// Who this node is and with whom it forms a quorum.
 #[derive(Clone, Debug)]
@@ -50,15 +70,6 @@ impl ClusterConfig {
     }
 }
 
-/// A node of the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QuorumNode {
-    /// Id of the log directory that holds its metadata log; zero when it is not known yet.
-    pub directory_id: Uuid,
-    /// Where its controller listener is.
-    pub endpoints: Vec<Endpoint>,
-}
-
 /// Times of the quorum. They matter to quorums of several voters only: one voter elects itself at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuorumTiming {
@@ -73,7 +84,7 @@ pub struct QuorumTiming {
 impl Default for QuorumTiming {
     fn default() -> Self {
         QuorumTiming {
-            heartbeat: Duration::from_millis(150),
+            heartbeat: Duration::from_millis(250),
             election_timeout: Duration::from_millis(1_000),
             snapshot_every: 5_000,
         }
@@ -128,6 +139,9 @@ pub enum SubmitError {
     /// The change cannot be written.
     #[error("the change does not fit the metadata log: {0}")]
     TooLarge(String),
+    /// The decision contradicts the image it was made against: a defect of this program. Nothing was changed.
+    #[error("the decision contradicts the metadata: {0}")]
+    Defect(String),
     /// The controller has stopped, by request or because its disk failed.
     #[error("the controller has stopped")]
     Stopped,
@@ -163,12 +177,26 @@ pub struct QuorumStatus {
 /// The controller of this node. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Controller {
-    _private: (),
+    running: Arc<Running>,
 }
+
+/// What the handles share.
+struct Running {
+    raft: MetadataQuorum,
+    queue: mpsc::Sender<Box<dyn Job>>,
+    images: watch::Receiver<SharedImage>,
+    stop: watch::Sender<bool>,
+    writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    log: Arc<Log>,
+    offload: bool,
+}
+
+/// Openraft with the state machine of this crate.
+pub(crate) type MetadataQuorum = openraft::Raft<MetadataRaft, StateMachine>;
 
 impl fmt::Debug for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Controller").finish_non_exhaustive()
+        f.debug_struct("Controller").field("node_id", self.running.raft.node_id()).finish_non_exhaustive()
     }
 }
 
@@ -180,36 +208,89 @@ impl Controller {
         storage: MetadataStorage,
         validator: Arc<dyn ConfigValidator>,
     ) -> Result<Controller, StartError> {
-        let _ = (config, storage, validator);
-        todo!()
+        Controller::start_in_quorum(config, storage, validator, Arc::new(NoTransport)).await
+    }
+
+    /// As [`Controller::start`], with a way to reach the other voters. In a quorum of several it returns before a leader is known.
+    pub async fn start_in_quorum(
+        config: ClusterConfig,
+        storage: MetadataStorage,
+        validator: Arc<dyn ConfigValidator>,
+        transport: Arc<dyn QuorumTransport>,
+    ) -> Result<Controller, StartError> {
+        start::start(config, storage, validator, transport).await
     }
 
     /// The newest image: everything that is applied.
     pub fn image(&self) -> Arc<MetadataImage> {
-        todo!()
+        self.running.images.borrow().clone()
     }
 
     /// Tells of every new image. Who is slow sees only the newest; [`crate::image::MetadataDelta::between`] finds what changed
     /// since the one he saw last.
     pub fn watch(&self) -> watch::Receiver<Arc<MetadataImage>> {
-        todo!()
+        self.running.images.clone()
     }
 
     /// Decides a command against the newest state, writes what it changes, and answers when the change is in the image.
     ///
     /// Waits while the queue is full. Dropping the future does not take the command back.
     pub async fn submit<C: Command>(&self, command: C) -> Result<C::Response, SubmitError> {
-        let _ = command;
-        todo!()
+        let (reply, answer) = oneshot::channel();
+        let job = Submission::new(command, reply);
+        self.running.queue.send(Box::new(job)).await.map_err(|_| SubmitError::Stopped)?;
+        answer.await.unwrap_or(Err(SubmitError::Stopped))
+    }
+
+    /// Handles a request of another node of the quorum. Who sent it has been made sure of by the caller.
+    pub async fn handle(&self, request: QuorumRequest) -> Result<QuorumResponse, SubmitError> {
+        let raft = &self.running.raft;
+        let stopped = |_| SubmitError::Stopped;
+        Ok(match request {
+            QuorumRequest::Append(request) => {
+                QuorumResponse::Append(raft.append_entries(request).await.map_err(|_| SubmitError::Stopped)?)
+            }
+            QuorumRequest::Vote(request) => {
+                QuorumResponse::Vote(raft.vote(request).await.map_err(|_| SubmitError::Stopped)?)
+            }
+            QuorumRequest::PreVote(request) => {
+                QuorumResponse::Vote(raft.pre_vote(request).await.map_err(|_| SubmitError::Stopped)?)
+            }
+            QuorumRequest::Snapshot { vote, meta, data } => {
+                let snapshot = openraft::Snapshot { meta, snapshot: data };
+                QuorumResponse::Snapshot(raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?)
+            }
+            QuorumRequest::TransferLeader(request) => {
+                QuorumResponse::TransferLeader(raft.handle_transfer_leader(request).await.map_err(stopped)?)
+            }
+        })
     }
 
     /// How the quorum is.
     pub fn status(&self) -> QuorumStatus {
-        todo!()
+        status::status(&self.running.raft.metrics().borrow_watched())
+    }
+
+    /// Bytes of the metadata log on disk.
+    pub fn log_size(&self) -> u64 {
+        self.running.log.size()
     }
 
     /// Stops: what is queued is answered with [`SubmitError::Stopped`]; everything acknowledged is durable. Idempotent.
     pub async fn shutdown(&self) {
-        todo!()
+        self.running.stop.send_replace(true);
+        if let Some(writer) = self.running.writer.lock().await.take() {
+            // A writer that panicked has stopped as well.
+            writer.await.ok();
+            self.running.raft.shutdown().await.ok();
+            let log = self.running.log.clone();
+            let closed = match self.running.offload {
+                true => tokio::task::spawn_blocking(move || log.close(0)).await.map_err(|error| error.to_string()),
+                false => Ok(log.close(0)),
+            };
+            if let Err(error) = closed.and_then(|closed| closed.map_err(|error| error.to_string())) {
+                tracing::warn!(%error, "the metadata log was not closed cleanly");
+            }
+        }
     }
 }

@@ -73,7 +73,7 @@ pub enum RegisterBrokerError {
     #[error("{0} cannot be the id of a broker.")]
     Id(i32),
     /// Of another cluster.
-    #[error("Expected cluster ID {expected}, but got cluster ID {given}.")]
+    #[error("This is cluster {expected}; the broker belongs to {given}.")]
     Cluster {
         /// The id of this cluster.
         expected: ByteString,

@@ -13,11 +13,14 @@ use crate::{
 /// Longest value in bytes: what a string of the wire protocol can hold.
 pub const MAX_VALUE: usize = i16::MAX as usize;
 
+/// A configuration and its value. Clients can send null, which is refused.
+pub type ConfigPair = (ByteString, Option<ByteString>);
+
 /// Asks for the configuration of resources to be replaced; each succeeds or fails by itself.
 #[derive(Debug, Clone, Default)]
 pub struct AlterConfigs {
     /// Resources, each with everything that shall be set for it afterwards.
-    pub resources: Vec<(ConfigResource, Vec<(ByteString, Option<ByteString>)>)>,
+    pub resources: Vec<(ConfigResource, Vec<ConfigPair>)>,
     /// Only check.
     pub validate_only: bool,
 }
@@ -75,25 +78,25 @@ pub enum AlterConfigError {
     #[error("The topic '{0}' does not exist.")]
     UnknownTopic(String),
     /// The broker is not registered.
-    #[error("No broker with id {0} found.")]
+    #[error("Broker {0} is not registered.")]
     UnknownBroker(i32),
     /// Not the number of a node.
-    #[error("Node id must be an integer, but it is: {0}")]
+    #[error("A broker is named by its id, a number; {0:?} is none.")]
     NotANode(String),
     /// A name is needed for this kind of resource.
-    #[error("Default {0} resources are not allowed.")]
+    #[error("A {0} resource needs a name: there is no default for all of them.")]
     NoName(ConfigKind),
     /// The request names the resource more than once.
-    #[error("Each resource must appear at most once.")]
+    #[error("The request has this resource more than once.")]
     DuplicateResource,
     /// The request names a configuration more than once.
-    #[error("Error due to duplicate config keys: {0}")]
+    #[error("The request has {0} more than once.")]
     DuplicateKey(ByteString),
     /// A value is missing.
-    #[error("Null value not supported for: {0}")]
+    #[error("{0} cannot be null.")]
     NullValue(ByteString),
     /// Appending to or subtracting from something that is no list.
-    #[error("Can't {operation} to key {key} because its type is not LIST.")]
+    #[error("{operation} works on lists only; {key} is none.")]
     NotAList {
         /// Kafka's word for the operation.
         operation: &'static str,

@@ -57,7 +57,7 @@ pub struct FeatureUpdate {
 
 /// Why no level was changed. Kafka answers all of them with the code of an invalid update version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid update version {level} for feature {feature}. {reason}")]
+#[error("Feature {feature} cannot be set to level {level}. {reason}")]
 pub struct UpdateFeaturesError {
     /// The feature whose update was refused.
     pub feature: ByteString,
@@ -71,16 +71,16 @@ pub struct UpdateFeaturesError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeatureRefusal {
     /// Not an upgrade type.
-    #[error("The controller does not support the given upgrade type.")]
+    #[error("That is no upgrade type.")]
     UpgradeType,
     /// Below 0.
-    #[error("A feature version cannot be less than 0.")]
+    #[error("A level cannot be negative.")]
     Negative,
     /// Not known to the controller.
-    #[error("The controller does not support this feature.")]
+    #[error("The controller does not support the feature.")]
     Unsupported,
     /// Not a level the controller knows.
-    #[error("The controller only supports versions {min}-{max}.")]
+    #[error("The controller supports levels {min} to {max}.")]
     OutOfRange {
         /// Lowest.
         min: i16,
@@ -91,12 +91,10 @@ pub enum FeatureRefusal {
     #[error("Broker {0} does not support it.")]
     Broker(i32),
     /// Down without saying so.
-    #[error(
-        "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade."
-    )]
+    #[error("This would be a downgrade: ask for a safe or an unsafe one.")]
     NotADowngrade,
     /// Up as a downgrade.
-    #[error("Can't downgrade to a newer version.")]
+    #[error("This would be an upgrade, and a downgrade was asked for.")]
     NotAnUpgrade,
     /// Down where there is no way down.
     #[error("Refusing to downgrade from {0}: metadata might be lost.")]

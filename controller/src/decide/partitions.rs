@@ -36,13 +36,13 @@ pub struct MorePartitions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreatePartitionsError {
     /// No such topic.
-    #[error("This server does not host this topic-partition.")]
+    #[error("There is no topic of that name.")]
     UnknownTopic,
     /// It has as many already.
     #[error("Topic already has {0} partition(s).")]
     SameCount(i32),
     /// It has more already.
-    #[error("The topic {name} currently has {current} partition(s); {wanted} would not be an increase.")]
+    #[error("Topic {name} has {current} partition(s) now; {wanted} would be fewer.")]
     NoIncrease {
         /// The topic.
         name: ByteString,
@@ -52,7 +52,7 @@ pub enum CreatePartitionsError {
         wanted: i32,
     },
     /// The request names it more than once.
-    #[error("Duplicate topic name.")]
+    #[error("The request has this topic more than once.")]
     Duplicate,
     /// The assignment is not legal.
     #[error(transparent)]
@@ -61,7 +61,7 @@ pub enum CreatePartitionsError {
     #[error(transparent)]
     ReplicationFactor(#[from] PlacementError),
     /// The request as a whole asks for too much.
-    #[error("Excessively large number of partitions per request.")]
+    #[error("A request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most.")]
     TooManyPartitions,
 }
 
@@ -118,10 +118,10 @@ fn add(
         })?;
     let added = usize::try_from(added).unwrap_or(usize::MAX);
     let factor = present.partitions.first().map_or(1, |partition| partition.replicas.len());
-    if let Some(assignments) = &topic.assignments {
-        if assignments.len() != added {
-            return Err(AssignmentError::WrongCount { added, given: assignments.len() }.into());
-        }
+    if let Some(assignments) = &topic.assignments
+        && assignments.len() != added
+    {
+        return Err(AssignmentError::WrongCount { added, given: assignments.len() }.into());
     }
     if added > room {
         return Err(CreatePartitionsError::TooManyPartitions);

@@ -86,19 +86,19 @@ pub enum CreateTopicError {
     #[error(transparent)]
     Name(#[from] TopicNameError),
     /// The request names it more than once.
-    #[error("Duplicate topic name.")]
+    #[error("The request has this topic more than once.")]
     Duplicate,
     /// The name of the metadata topic.
-    #[error("Creation of internal topic {METADATA_TOPIC} is prohibited.")]
+    #[error("{METADATA_TOPIC} is the metadata log: it cannot be created.")]
     MetadataTopic,
     /// 0 partitions or fewer.
-    #[error("Number of partitions was set to an invalid non-positive value.")]
+    #[error("The number of partitions must be at least 1, or -1 for the default.")]
     Partitions,
     /// The replication factor cannot be had.
     #[error(transparent)]
     ReplicationFactor(#[from] PlacementError),
     /// Both an assignment and a count.
-    #[error("A manual partition assignment was specified, but {0} was not set to -1.")]
+    #[error("With an assignment the {0} must be -1: it follows from the assignment.")]
     CountAndAssignment(&'static str),
     /// The assignment is not legal.
     #[error(transparent)]
@@ -107,7 +107,7 @@ pub enum CreateTopicError {
     #[error(transparent)]
     Config(#[from] InvalidConfig),
     /// The request as a whole asks for too much.
-    #[error("Excessively large number of partitions per request.")]
+    #[error("A request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most.")]
     TooManyPartitions,
 }
 
@@ -227,7 +227,7 @@ fn checked_configs(topic: &NewTopic, cx: &Context<'_>) -> Result<BTreeMap<String
     let mut configs = BTreeMap::new();
     for (key, value) in &topic.configs {
         let Some(value) = value else {
-            return Err(InvalidConfig(format!("Null value not supported for topic configs: {key}")));
+            return Err(InvalidConfig(format!("{key} cannot be null.")));
         };
         if value.len() > MAX_VALUE {
             return Err(InvalidConfig(format!("Value of {key} is longer than {MAX_VALUE} bytes.")));
@@ -264,7 +264,7 @@ fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateT
         return Err(CreateTopicError::CountAndAssignment("replication factor"));
     }
     if topic.partitions != -1 {
-        return Err(CreateTopicError::CountAndAssignment("numPartitions"));
+        return Err(CreateTopicError::CountAndAssignment("number of partitions"));
     }
     let mut by_number: BTreeMap<i32, &Vec<i32>> = BTreeMap::new();
     let mut factor = None;
@@ -322,19 +322,19 @@ impl TopicReference {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeleteTopicError {
     /// No topic of that name.
-    #[error("This server does not host this topic-partition.")]
+    #[error("There is no topic of that name.")]
     UnknownName,
     /// No topic of that id.
-    #[error("This server does not host this topic ID.")]
+    #[error("There is no topic with that id.")]
     UnknownId,
     /// Named more than once.
-    #[error("Duplicate topic {0}.")]
+    #[error("The request has this topic more than once, by {0}.")]
     Duplicate(&'static str),
     /// Neither name nor id.
-    #[error("Neither topic name nor id were specified.")]
+    #[error("Neither the name nor the id of a topic is given.")]
     Neither,
     /// Both name and id.
-    #[error("You may not specify both topic name and topic id.")]
+    #[error("Give the name or the id of a topic, not both.")]
     Both,
 }
 

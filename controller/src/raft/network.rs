@@ -1,0 +1,191 @@
+//! How the nodes of the quorum talk.
+//!
+//! [`QuorumTransport`] is the seam: it carries one [`QuorumRequest`] to a node and brings the [`QuorumResponse`]. What is on the wire,
+//! who may connect and how a peer proves who it is are affairs of the one who implements it. The receiving side hands the request
+//! to [`crate::Controller::handle`].
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use openraft::{
+    AnyError, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
+    errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::RPCOption,
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+        VoteRequest, VoteResponse,
+    },
+    type_config::alias::{SnapshotOf, VoteOf},
+};
+
+use super::{MetadataRaft, QuorumNode, SnapshotMeta, Vote, snapshot::SnapshotData};
+
+/// What one node of the quorum asks of another.
+#[derive(Debug)]
+pub enum QuorumRequest {
+    /// Take these entries, or just hear that the leader is alive.
+    Append(AppendEntriesRequest<MetadataRaft>),
+    /// Vote for the sender.
+    Vote(VoteRequest<MetadataRaft>),
+    /// Would you vote for the sender?
+    PreVote(VoteRequest<MetadataRaft>),
+    /// Take this snapshot in place of entries that are gone.
+    Snapshot {
+        /// The vote of the leader that sends it.
+        vote: Vote,
+        /// What it holds.
+        meta: SnapshotMeta,
+        /// Its bytes, to be read piece by piece.
+        data: SnapshotData,
+    },
+    /// Become the leader.
+    TransferLeader(TransferLeaderRequest<MetadataRaft>),
+}
+
+/// What a node of the quorum answers.
+#[derive(Debug)]
+pub enum QuorumResponse {
+    /// To [`QuorumRequest::Append`].
+    Append(AppendEntriesResponse<MetadataRaft>),
+    /// To [`QuorumRequest::Vote`] and [`QuorumRequest::PreVote`].
+    Vote(VoteResponse<MetadataRaft>),
+    /// To [`QuorumRequest::Snapshot`].
+    Snapshot(SnapshotResponse<MetadataRaft>),
+    /// To [`QuorumRequest::TransferLeader`].
+    TransferLeader(TransferLeaderResponse<MetadataRaft>),
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node {target} of the quorum cannot be reached: {reason}")]
+pub struct TransportError {
+    /// The node.
+    pub target: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer to a request, to come.
+pub type QuorumReply = Pin<Box<dyn Future<Output = Result<QuorumResponse, TransportError>> + Send>>;
+
+/// Carries requests to other nodes of the quorum.
+pub trait QuorumTransport: Send + Sync + 'static {
+    /// Sends a request to a node and brings its answer. Gives up with an error after `deadline`. Requests to one node need not
+    /// arrive in order.
+    fn send(&self, target: u64, node: &QuorumNode, request: QuorumRequest, deadline: Duration) -> QuorumReply;
+}
+
+/// The transport of a quorum of one: there is nobody to talk to.
+#[derive(Debug, Default)]
+pub struct NoTransport;
+
+impl QuorumTransport for NoTransport {
+    fn send(&self, target: u64, _node: &QuorumNode, _request: QuorumRequest, _deadline: Duration) -> QuorumReply {
+        Box::pin(async move { Err(TransportError { target, reason: "this node has no quorum network".to_owned() }) })
+    }
+}
+
+/// Makes openraft's clients of a transport.
+#[derive(Clone)]
+pub(crate) struct Network {
+    transport: Arc<dyn QuorumTransport>,
+}
+
+impl Network {
+    pub(crate) fn new(transport: Arc<dyn QuorumTransport>) -> Self {
+        Network { transport }
+    }
+}
+
+impl RaftNetworkFactory<MetadataRaft> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &QuorumNode) -> Peer {
+        Peer { target, node: node.clone(), transport: self.transport.clone() }
+    }
+}
+
+/// One other node, as openraft sees it.
+pub(crate) struct Peer {
+    target: u64,
+    node: QuorumNode,
+    transport: Arc<dyn QuorumTransport>,
+}
+
+type Rpc<T> = Result<T, RPCError<MetadataRaft>>;
+
+fn unreachable(error: &TransportError) -> Unreachable<MetadataRaft> {
+    Unreachable::new(error)
+}
+
+/// A peer that answers something else than it was asked is as good as unreachable.
+fn confused() -> Unreachable<MetadataRaft> {
+    Unreachable::new(&AnyError::error("the node answered something else than it was asked"))
+}
+
+impl Peer {
+    async fn call(&self, request: QuorumRequest, option: &RPCOption) -> Result<QuorumResponse, TransportError> {
+        self.transport.send(self.target, &self.node, request, option.soft_ttl()).await
+    }
+}
+
+impl RaftNetworkV2<MetadataRaft> for Peer {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<MetadataRaft>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<MetadataRaft>> {
+        match self.call(QuorumRequest::Append(rpc), &option).await {
+            Ok(QuorumResponse::Append(response)) => Ok(response),
+            Ok(_) => Err(confused().into()),
+            Err(error) => Err(unreachable(&error).into()),
+        }
+    }
+
+    async fn vote(&mut self, rpc: VoteRequest<MetadataRaft>, option: RPCOption) -> Rpc<VoteResponse<MetadataRaft>> {
+        match self.call(QuorumRequest::Vote(rpc), &option).await {
+            Ok(QuorumResponse::Vote(response)) => Ok(response),
+            Ok(_) => Err(confused().into()),
+            Err(error) => Err(unreachable(&error).into()),
+        }
+    }
+
+    async fn pre_vote(&mut self, rpc: VoteRequest<MetadataRaft>, option: RPCOption) -> Rpc<VoteResponse<MetadataRaft>> {
+        match self.call(QuorumRequest::PreVote(rpc), &option).await {
+            Ok(QuorumResponse::Vote(response)) => Ok(response),
+            Ok(_) => Err(confused().into()),
+            Err(error) => Err(unreachable(&error).into()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<MetadataRaft>,
+        snapshot: SnapshotOf<MetadataRaft, SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<MetadataRaft>, StreamingError<MetadataRaft>> {
+        let request = QuorumRequest::Snapshot { vote, meta: snapshot.meta, data: snapshot.snapshot };
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            answer = self.call(request, &option) => match answer {
+                Ok(QuorumResponse::Snapshot(response)) => Ok(response),
+                Ok(_) => Err(confused().into()),
+                Err(error) => Err(unreachable(&error).into()),
+            },
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<MetadataRaft>,
+        option: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<MetadataRaft>> {
+        match self.call(QuorumRequest::TransferLeader(request), &option).await {
+            Ok(QuorumResponse::TransferLeader(response)) => Ok(response),
+            Ok(_) => Err(confused().into()),
+            Err(error) => Err(unreachable(&error).into()),
+        }
+    }
+}

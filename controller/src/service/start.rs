@@ -1,0 +1,203 @@
+//! Starting the controller: opening what is on disk, forming the quorum, becoming its leader.
+
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+
+use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    ClusterConfig, Controller, MetadataQuorum, MetadataStorage, QuorumNode, Running, StartError, SubmitError,
+    writer::{QUEUE, Rules, Writer},
+};
+use crate::{
+    decide::{ConfigValidator, cluster::FormCluster},
+    entropy::Entropy,
+    image::SharedImage,
+    raft::{
+        log_store::{self, LogStore},
+        network::{Network, QuorumTransport},
+        snapshot::{SnapshotContent, SnapshotStore},
+        state_machine::StateMachine,
+    },
+};
+
+pub(super) async fn start(
+    config: ClusterConfig,
+    storage: MetadataStorage,
+    validator: Arc<dyn ConfigValidator>,
+    transport: Arc<dyn QuorumTransport>,
+) -> Result<Controller, StartError> {
+    let node_id = u32::try_from(config.node_id)
+        .map_err(|_| StartError::Config(format!("node.id {} is negative", config.node_id)))?;
+    let voters = voters(&config, u64::from(node_id))?;
+    let directory_id = config.directory_id;
+    let offload = storage.offload;
+    let opening = storage.clone();
+    let open = move || open(&opening, node_id, directory_id);
+    let opened = match offload {
+        true => tokio::task::spawn_blocking(open).await.map_err(io::Error::other).and_then(|opened| opened),
+        false => open(),
+    };
+    let (log_store, snapshots, content) = opened.map_err(|error| StartError::Storage(error.to_string()))?;
+    let log = log_store.log().clone();
+    let (published, images) = watch::channel(SharedImage::default());
+    let machine = StateMachine::new(snapshots, content, published);
+    let raft_config = Arc::new(raft_config(&config)?);
+    let raft = MetadataQuorum::new(u64::from(node_id), raft_config, Network::new(transport), log_store, machine)
+        .await
+        .map_err(raft_error)?;
+    let (queue, jobs) = mpsc::channel(QUEUE);
+    let (stop, stopped) = watch::channel(false);
+    let rules = Rules {
+        validator,
+        defaults: config.topic_defaults,
+        supported: config.features.clone(),
+        entropy: Entropy::from_seed(config.seed),
+    };
+    let writer = Writer { raft: raft.clone(), queue: jobs, images: images.clone(), stop: stopped, rules };
+    let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
+    let controller = Controller { running: Arc::new(Running { raft, queue, images, stop, writer, log, offload }) };
+    match form(&controller, &config, voters).await {
+        Ok(()) => Ok(controller),
+        Err(error) => {
+            controller.shutdown().await;
+            Err(error)
+        }
+    }
+}
+
+fn raft_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Raft(error.to_string())
+}
+
+/// The voters of a new quorum.
+fn voters(config: &ClusterConfig, node_id: u64) -> Result<BTreeMap<u64, QuorumNode>, StartError> {
+    let mut voters = BTreeMap::new();
+    for (id, node) in &config.voters {
+        let id = u64::try_from(*id).map_err(|_| StartError::Config(format!("voter id {id} is negative")))?;
+        voters.insert(id, node.clone());
+    }
+    if voters.is_empty() {
+        voters.insert(node_id, QuorumNode { directory_id: config.directory_id, endpoints: Vec::new() });
+    }
+    if voters.len() > 1 && config.cluster_id.is_none() {
+        return Err(StartError::Config("a quorum of several voters needs a cluster id that all of them know".into()));
+    }
+    Ok(voters)
+}
+
+type Opened = (LogStore, SnapshotStore, Option<SnapshotContent>);
+
+/// Opens what is on disk. Blocks.
+fn open(storage: &MetadataStorage, node_id: u32, directory_id: goatq_protocol::Uuid) -> io::Result<Opened> {
+    let log_store = LogStore::open(storage, node_id, directory_id)?;
+    let (snapshots, content) = SnapshotStore::open(storage.disk.clone(), &log_store::directory(storage))?;
+    let reached = content.as_ref().and_then(|content| content.last).map(|last| last.index);
+    if let Some(purged) = log_store.purged()
+        && reached.is_none_or(|reached| reached < purged.index)
+    {
+        let reason = format!(
+            "entries up to {} were removed from the metadata log because a snapshot had them, but no snapshot that reaches so \
+             far can be read",
+            purged.index
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok((log_store, snapshots, content))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn raft_config(config: &ClusterConfig) -> Result<Config, StartError> {
+    let timing = config.timing;
+    let election_timeout = millis(timing.election_timeout);
+    Config {
+        cluster_name: "metadata".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: election_timeout,
+        election_timeout_max: election_timeout.saturating_mul(2),
+        enable_pre_vote: Some(true),
+        // Every life leads under a term of its own: what of it is applied proves that everything before is.
+        enable_leader_restore: Some(false),
+        install_snapshot_timeout: 60_000,
+        max_payload_entries: 64,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(timing.snapshot_every),
+        // Back to the snapshot before the last, and some more, as snapshots are not made at once.
+        max_in_snapshot_log_to_keep: timing.snapshot_every.saturating_mul(2),
+        replication_lag_threshold: timing.snapshot_every.saturating_mul(2),
+        ..Config::default()
+    }
+    .validate()
+    .map_err(|error| StartError::Config(error.to_string()))
+}
+
+/// Makes a new quorum of what is configured. A quorum of one is led when this returns, and its image is complete.
+async fn form(
+    controller: &Controller,
+    config: &ClusterConfig,
+    voters: BTreeMap<u64, QuorumNode>,
+) -> Result<(), StartError> {
+    let raft = &controller.running.raft;
+    let new = !raft.is_initialized().await.map_err(raft_error)?;
+    if new && voters.contains_key(raft.node_id()) {
+        raft.initialize(voters).await.map_err(raft_error)?;
+    }
+    let alone = {
+        let metrics = raft.metrics();
+        let now = metrics.borrow_watched();
+        now.membership_config.voter_ids().eq([*raft.node_id()])
+    };
+    let form = FormCluster { cluster_id: config.cluster_id.clone() };
+    if alone {
+        // Nobody else can win, so there is nothing to wait for.
+        raft.trigger().elect(false).await.map_err(raft_error)?;
+        lead(raft).await?;
+        let formed = controller.submit(form).await;
+        formed.map_err(|error| StartError::Raft(error.to_string()))??;
+    } else {
+        tokio::spawn(form_when_leading(controller.clone(), form));
+    }
+    Ok(())
+}
+
+/// Waits until this node leads.
+async fn lead(raft: &MetadataQuorum) -> Result<(), StartError> {
+    let mut metrics = raft.metrics();
+    loop {
+        {
+            let now = metrics.borrow_watched();
+            now.running_state.as_ref().map_err(raft_error)?;
+            if now.state.is_leader() {
+                return Ok(());
+            }
+        }
+        metrics.changed().await.map_err(raft_error)?;
+    }
+}
+
+/// In a quorum of several whoever leads first gives the cluster its id. Ends once it has one.
+async fn form_when_leading(controller: Controller, form: FormCluster) {
+    let mut images = controller.watch();
+    let mut metrics = controller.running.raft.metrics();
+    let mut stop = controller.running.stop.subscribe();
+    loop {
+        if !images.borrow_and_update().cluster_id.is_empty() {
+            return;
+        }
+        let leads = metrics.borrow_watched().state.is_leader();
+        if leads {
+            match controller.submit(form.clone()).await {
+                Ok(Err(wrong)) => return tracing::error!(error = %wrong, "this node is of another cluster"),
+                Err(SubmitError::Stopped) => return,
+                Ok(Ok(_)) | Err(_) => {}
+            }
+        }
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() { return },
+            changed = images.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}

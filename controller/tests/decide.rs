@@ -1,0 +1,16 @@
+//! Decisions and their replay, driven by the scripts in `testdata`.
+//!
+//! Each step decides a request against the image, prints the answer and the records, replays them, and checks that the image can be
+//! rebuilt from a snapshot of itself. `REWRITE=1 cargo test -p goatq-controller --test decide` writes the outputs anew.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod script;
+
+#[test]
+fn scripts() {
+    datadriven::walk("testdata", |file| {
+        let mut world = script::World::default();
+        file.run(|case| world.step(case));
+    });
+}
