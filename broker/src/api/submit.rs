@@ -18,6 +18,7 @@ pub(super) fn submit_code(error: &SubmitError) -> ErrorCode {
         SubmitError::NotLeader { .. } | SubmitError::Stopped => ErrorCode::NotController,
         SubmitError::Unknown => ErrorCode::RequestTimedOut,
         SubmitError::TooLarge(_) => ErrorCode::PolicyViolation,
+        SubmitError::Defect(_) => ErrorCode::UnknownServerError,
     }
 }
 
