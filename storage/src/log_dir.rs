@@ -154,16 +154,16 @@ impl LogDir {
         let entries = step.run("listing", disk.list(path))?;
         let directories: BTreeSet<String> =
             entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
-        let is_empty = !directories.iter().any(|name| parse_partition_dir(name).is_some());
-        let directory_id = settle_identity(&*disk, path, &config, is_empty)?;
+        let logs: BTreeSet<String> =
+            directories.iter().filter(|name| parse_partition_dir(name).is_some()).cloned().collect();
+        let directory_id = settle_identity(&*disk, path, &config, logs.is_empty())?;
         let last_shutdown = take_clean_marker(&*disk, path)?;
         let found = find_partitions(&*disk, path, &directories);
         let health = DirHealth::new(disk.clone(), path, config.reserve);
         step.run("looking up its free space", health.check_space())?;
-        let checkpoints =
-            OffsetCheckpoints::load(disk.clone(), path, health.clone(), |name| directories.contains(name));
+        let checkpoints = OffsetCheckpoints::load(disk.clone(), path, health.clone(), &logs);
         let checkpoints = Arc::new(step.run("reading its checkpoints", checkpoints)?);
-        let unopened = directories.iter().filter(|name| is_partition(name)).cloned().collect();
+        let unopened = logs.into_iter().filter(|name| is_partition(name)).collect();
         let doomed = logs::doomed_at_start(path, &directories);
         Ok(Arc::new(LogDir {
             resources: LogResources::new(disk.clone(), config.caches),

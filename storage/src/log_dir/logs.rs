@@ -193,7 +193,7 @@ impl LogDir {
             topic_id: request.topic_id,
             config: request.config,
             clean: self.last_shutdown != LastShutdown::Unclean && self.unopened.lock().contains(name),
-            recovery_point: Some(remembered.recovery_point),
+            recovery_point: remembered.recovery_point,
             log_start_offset: remembered.log_start_offset,
             first_dirty_offset: remembered.first_dirty_offset,
         };
@@ -319,7 +319,7 @@ impl LogDir {
 
 fn remember(log: &Log, recovery_point: i64) -> Remembered {
     Remembered {
-        recovery_point,
+        recovery_point: Some(recovery_point),
         log_start_offset: log.log_start_offset(),
         first_dirty_offset: log.first_dirty_offset(),
     }

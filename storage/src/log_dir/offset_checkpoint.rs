@@ -8,7 +8,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     io,
     path::{Path, PathBuf},
@@ -92,17 +92,20 @@ struct Table {
 }
 
 impl Table {
-    /// What the last process left. A damaged file costs time, never data: everything counts as unproven then.
-    fn load(disk: &dyn Disk, dir: &Path, file: &'static str) -> io::Result<Table> {
-        let now = match read_small_file(disk, &dir.join(file), MAX_LEN) {
-            Ok(content) => parse(&content).unwrap_or_else(|reason| {
-                tracing::warn!(dir = %dir.display(), file, reason, "damaged checkpoint file: starting without it");
-                Offsets::new()
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Offsets::new(),
+    /// What the last process left, and whether the file was there and whole. Losing it costs time, never data.
+    fn load(disk: &dyn Disk, dir: &Path, file: &'static str) -> io::Result<(Table, bool)> {
+        let (now, intact) = match read_small_file(disk, &dir.join(file), MAX_LEN) {
+            Ok(content) => match parse(&content) {
+                Ok(offsets) => (offsets, true),
+                Err(reason) => {
+                    tracing::warn!(dir = %dir.display(), file, reason, "damaged checkpoint file: starting without it");
+                    (Offsets::new(), false)
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Offsets::new(), false),
             Err(error) => return Err(error),
         };
-        Ok(Table { file, on_disk: now.clone(), now })
+        Ok((Table { file, on_disk: now.clone(), now }, intact))
     }
 }
 
@@ -120,6 +123,9 @@ struct Tables {
     recovery: Table,
     start: Table,
     cleaner: Table,
+    /// Logs whose recovery point was lost and that were not proven since. While there are any, the file of recovery points is
+    /// not written: a log that it does not name is a new one.
+    lost: BTreeSet<String>,
     /// Counts lowered recovery points.
     clock: u64,
     /// When a name's point was last lowered in the present round.
@@ -140,36 +146,39 @@ impl Tables {
 /// What a directory remembers of one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Remembered {
-    pub(super) recovery_point: i64,
+    /// `None`: what it was is lost.
+    pub(super) recovery_point: Option<i64>,
     pub(super) log_start_offset: i64,
     pub(super) first_dirty_offset: i64,
 }
 
 impl OffsetCheckpoints {
-    /// Loads the files; what they say of directories that are not there is forgotten.
+    /// Loads the files; what they say of logs that are not there is forgotten.
     pub(super) fn load(
         disk: Arc<dyn Disk>,
         dir: &Path,
         health: Arc<DirHealth>,
-        exists: impl Fn(&str) -> bool,
+        logs: &BTreeSet<String>,
     ) -> io::Result<OffsetCheckpoints> {
         let load = |file| Table::load(&*disk, dir, file);
-        let mut tables = Tables {
-            recovery: load(RECOVERY_POINTS)?,
-            start: load(LOG_START_OFFSETS)?,
-            cleaner: load(CLEANER_OFFSETS)?,
-            clock: 0,
-            lowered: BTreeMap::new(),
-        };
-        tables.all().into_iter().for_each(|table| table.now.retain(|name, _| exists(name)));
-        Ok(OffsetCheckpoints { disk, dir: dir.to_owned(), health, tables: Mutex::new(tables) })
+        let (recovery, intact) = load(RECOVERY_POINTS)?;
+        let lost = if intact { BTreeSet::new() } else { logs.clone() };
+        let (start, cleaner) = (load(LOG_START_OFFSETS)?.0, load(CLEANER_OFFSETS)?.0);
+        let mut tables = Tables { recovery, start, cleaner, lost, clock: 0, lowered: BTreeMap::new() };
+        tables.all().into_iter().for_each(|table| table.now.retain(|name, _| logs.contains(name)));
+        let checkpoints = OffsetCheckpoints { disk, dir: dir.to_owned(), health, tables: Mutex::new(tables) };
+        if !intact && logs.is_empty() {
+            // From now on a missing file is a lost one.
+            checkpoints.write_table(&mut checkpoints.tables.lock().recovery)?;
+        }
+        Ok(checkpoints)
     }
 
     pub(super) fn remembered(&self, name: &str) -> Remembered {
         let tables = self.tables.lock();
         let of = |table: &Table| table.now.get(name).copied().unwrap_or(0);
         Remembered {
-            recovery_point: of(&tables.recovery),
+            recovery_point: (!tables.lost.contains(name)).then(|| of(&tables.recovery)),
             log_start_offset: of(&tables.start),
             first_dirty_offset: of(&tables.cleaner),
         }
@@ -189,7 +198,9 @@ impl OffsetCheckpoints {
         if tables.lowered.get(name).is_some_and(|lowered| *lowered > stamp) {
             return;
         }
-        let values = [values.recovery_point, values.log_start_offset, values.first_dirty_offset];
+        let recovery_point = values.recovery_point.unwrap_or(0);
+        tables.lost.remove(name);
+        let values = [recovery_point, values.log_start_offset, values.first_dirty_offset];
         for (table, value) in tables.all().into_iter().zip(values) {
             if value > 0 || table.now.contains_key(name) {
                 table.now.insert(name.to_owned(), value);
@@ -201,6 +212,7 @@ impl OffsetCheckpoints {
     pub(super) fn forget(&self, name: &str) {
         let mut tables = self.tables.lock();
         tables.lower(name);
+        tables.lost.remove(name);
         for table in tables.all() {
             table.now.remove(name);
         }
@@ -219,7 +231,8 @@ impl OffsetCheckpoints {
     /// Writes the files whose content changed. Durable when it returns.
     pub(super) fn write(&self) -> io::Result<()> {
         let mut tables = self.tables.lock();
-        let changed = |table: &&mut Table| table.now != table.on_disk;
+        let whole = tables.lost.is_empty();
+        let changed = |table: &&mut Table| table.now != table.on_disk && (whole || table.file != RECOVERY_POINTS);
         let all = tables.all();
         all.into_iter().filter(changed).try_for_each(|table| self.write_table(table))
     }

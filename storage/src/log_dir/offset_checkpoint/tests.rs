@@ -13,16 +13,22 @@ fn setup() -> (SimDisk, Arc<DirHealth>) {
     disk.create_dir_all(Path::new(DIR)).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     let health = DirHealth::new(Arc::new(disk.clone()), Path::new(DIR), Reserve::default());
+    // A directory without logs begins with the file.
+    load_with(&disk, &health, &[]);
     (disk, health)
 }
 
 fn load(disk: &SimDisk, health: &Arc<DirHealth>) -> OffsetCheckpoints {
-    OffsetCheckpoints::load(Arc::new(disk.clone()), Path::new(DIR), health.clone(), |name| !name.starts_with("gone"))
-        .unwrap()
+    load_with(disk, health, &["t-0", "u-0"])
+}
+
+fn load_with(disk: &SimDisk, health: &Arc<DirHealth>, logs: &[&str]) -> OffsetCheckpoints {
+    let logs = logs.iter().map(|name| (*name).to_owned()).collect();
+    OffsetCheckpoints::load(Arc::new(disk.clone()), Path::new(DIR), health.clone(), &logs).unwrap()
 }
 
 fn values(recovery_point: i64) -> Remembered {
-    Remembered { recovery_point, log_start_offset: recovery_point / 2, first_dirty_offset: 0 }
+    Remembered { recovery_point: Some(recovery_point), log_start_offset: recovery_point / 2, first_dirty_offset: 0 }
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn what_was_written_is_remembered_after_a_power_cut() {
     assert_eq!(disk.counters().writes, written, "nothing changed, nothing is written");
     let after = load(&disk.crash(), &health);
     assert_eq!(after.remembered("t-0"), values(10));
-    assert_eq!(after.remembered("gone-0"), Remembered::default(), "its directory is not there");
+    assert_eq!(after.remembered("gone-0"), values(0), "its directory is not there");
 }
 
 #[test]
@@ -89,15 +95,15 @@ fn a_lowered_point_is_durable_at_once_and_beats_reports_from_before() {
     checkpoints.write().unwrap();
     let stamp = checkpoints.begin_round();
     checkpoints.lower_recovery_point("t-0", 4).unwrap();
-    assert_eq!(load(&disk.crash_image(), &health).remembered("t-0").recovery_point, 4);
+    assert_eq!(load(&disk.crash_image(), &health).remembered("t-0").recovery_point, Some(4));
     // A report that was on its way when the log was truncated.
     checkpoints.propose("t-0", stamp, values(10));
     checkpoints.write().unwrap();
-    assert_eq!(load(&disk.crash_image(), &health).remembered("t-0").recovery_point, 4);
+    assert_eq!(load(&disk.crash_image(), &health).remembered("t-0").recovery_point, Some(4));
     checkpoints.propose("t-0", checkpoints.begin_round(), values(6));
     checkpoints.write().unwrap();
     checkpoints.lower_recovery_point("t-0", 8).unwrap();
-    assert_eq!(load(&disk.crash(), &health).remembered("t-0").recovery_point, 6, "lowering never raises");
+    assert_eq!(load(&disk.crash(), &health).remembered("t-0").recovery_point, Some(6), "lowering never raises");
 }
 
 #[test]
@@ -116,11 +122,11 @@ fn a_successor_of_the_same_name_inherits_nothing() {
         "only the next write takes it off the disk"
     );
     checkpoints.make_unknown(&["t-0".to_owned(), "u-0".to_owned()]).unwrap();
-    assert_eq!(load(&disk.crash(), &health).remembered("t-0"), Remembered::default());
+    assert_eq!(load(&disk.crash(), &health).remembered("t-0"), values(0));
 }
 
 #[test]
-fn a_failing_disk_is_noticed_and_a_damaged_file_costs_nothing_but_time() {
+fn a_failing_disk_is_noticed() {
     let (disk, health) = setup();
     let checkpoints = load(&disk, &health);
     checkpoints.propose("t-0", checkpoints.begin_round(), values(10));
@@ -131,7 +137,27 @@ fn a_failing_disk_is_noticed_and_a_damaged_file_costs_nothing_but_time() {
     disk.inject(Fault::FailSync(RECOVERY_POINTS.to_owned()));
     checkpoints.write().unwrap_err();
     assert!(health.is_poisoned());
+}
 
-    replace_file(&disk, &Path::new(DIR).join(RECOVERY_POINTS), b"0\n7\n").unwrap();
-    assert_eq!(load(&disk, &health).remembered("t-0"), Remembered::default());
+#[test]
+fn points_that_were_lost_stay_unknown_until_each_log_is_proven() {
+    let (disk, health) = setup();
+    let file = Path::new(DIR).join(RECOVERY_POINTS);
+    for damage in [Some("0\n7\n"), None] {
+        match damage {
+            Some(content) => replace_file(&disk, &file, content.as_bytes()).unwrap(),
+            None => disk.remove_file(&file).unwrap(),
+        }
+        disk.sync_dir(Path::new(DIR)).unwrap();
+        let checkpoints = load(&disk, &health);
+        assert_eq!(checkpoints.remembered("t-0").recovery_point, None);
+        checkpoints.propose("t-0", checkpoints.begin_round(), values(10));
+        checkpoints.write().unwrap();
+        let again = load(&disk.crash_image(), &health);
+        assert_eq!(again.remembered("u-0").recovery_point, None, "u-0 must not pass for a new log");
+        checkpoints.propose("u-0", checkpoints.begin_round(), values(0));
+        checkpoints.write().unwrap();
+        let again = load(&disk.crash_image(), &health);
+        assert_eq!((again.remembered("t-0"), again.remembered("u-0")), (values(10), values(0)));
+    }
 }

@@ -1,0 +1,302 @@
+//! The logs of a directory: what is remembered of them, what is not, and what a crash at any moment leaves.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use goatq_protocol::{
+    Uuid,
+    record::{Batch, BatchBuilder, BatchOptions, NewRecord},
+};
+use goatq_storage::{
+    config::{CacheLimits, LogConfig},
+    error::AppendError,
+    group_commit::NoListener,
+    io::{Disk, OpenMode, default_disk, sim::SimDisk},
+    log::{AppendOptions, Log, Origin},
+    log_dir::{
+        LastShutdown, LogDir, LogDirConfig, LogRequest, MaintenanceError, OpenLogError,
+        health::{POISON_MARKER, Reserve},
+    },
+};
+
+const DIR: &str = "/data";
+
+fn config() -> LogDirConfig {
+    LogDirConfig {
+        cluster_id: "cluster".to_owned(),
+        node_id: 1,
+        fresh_directory_id: Uuid([7; 16]),
+        reserve: Reserve::default(),
+        caches: CacheLimits::default(),
+        recovery_threads: 1,
+    }
+}
+
+fn open(disk: &SimDisk) -> Arc<LogDir> {
+    LogDir::open(Arc::new(disk.clone()), Path::new(DIR), config()).unwrap()
+}
+
+fn request(topic: &str, partition: i32) -> LogRequest {
+    LogRequest {
+        topic: topic.to_owned(),
+        partition,
+        topic_id: Some(Uuid([9; 16])),
+        config: LogConfig::default(),
+        listener: Arc::new(NoListener),
+    }
+}
+
+fn batch(timestamp: i64, value: &[u8]) -> Batch {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.push(NewRecord { timestamp, value: Some(value), ..NewRecord::default() }).unwrap();
+    builder.build_batch().unwrap()
+}
+
+fn append_as(log: &Log, value: &[u8], origin: Origin) -> Result<i64, AppendError> {
+    let options = AppendOptions { leader_epoch: 0, origin, now_ms: 0 };
+    log.append(vec![batch(log.log_end_offset(), value)], options).map(|appended| appended.base_offset)
+}
+
+fn append(log: &Log, value: &[u8]) -> i64 {
+    append_as(log, value, Origin::Client).unwrap()
+}
+
+fn commit(dir: &LogDir) -> usize {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(dir.commit().turn())
+}
+
+fn names(disk: &SimDisk) -> Vec<String> {
+    let entries = disk.list(Path::new(DIR)).unwrap();
+    entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect()
+}
+
+#[test]
+fn logs_are_made_found_and_opened_once() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let opened = dir.open_logs(vec![request("a", 0), request("b", 3), request("a", 0), request("../x", 0)], 0);
+    assert!(matches!(
+        opened[..],
+        [Ok(_), Ok(_), Err(OpenLogError::AlreadyOpen(_)), Err(OpenLogError::UnusableName(_))]
+    ));
+    assert!(matches!(dir.open_log(request("b", 3), 0), Err(OpenLogError::AlreadyOpen(_))));
+    assert!(matches!(dir.open_log(request("a", -1), 0), Err(OpenLogError::UnusableName(_))));
+    assert_eq!(dir.logs().len(), 2);
+    assert_eq!(dir.log("b", 3).unwrap().name(), "b-3");
+    let dir = open(&disk.crash());
+    let found: Vec<_> = dir.found().iter().map(|found| (found.topic.as_str(), found.partition)).collect();
+    assert_eq!(found, [("a", 0), ("b", 3)], "a log that was made is there after any crash");
+}
+
+#[test]
+fn after_a_clean_end_nothing_is_read_but_what_names_the_logs() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    for partition in 0..10 {
+        let log = dir.open_log(request("t", partition), 0).unwrap();
+        (0..300).for_each(|_| drop(append(&log, &[1; 1_000])));
+    }
+    dir.close_clean(-1, 0).unwrap();
+    drop(dir);
+    let before = disk.counters();
+    let dir = open(&disk);
+    for partition in 0..10 {
+        let log = dir.open_log(request("t", partition), 0).unwrap();
+        assert_eq!((log.log_end_offset(), log.durable_end()), (300, 300));
+    }
+    let read = disk.counters().read_bytes - before.read_bytes;
+    assert!(read < 400_000, "{read} bytes read of 3,000,000");
+}
+
+#[test]
+fn after_a_crash_only_what_is_behind_the_recovery_point_is_read() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    (0..500).for_each(|_| drop(append(&log, &[1; 1_000])));
+    dir.checkpoint(0).unwrap();
+    (0..10).for_each(|_| drop(append(&log, &[2; 1_000])));
+    commit(&dir);
+    let disk = disk.crash();
+    let dir = open(&disk);
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    assert_eq!(log.log_end_offset(), 510, "all of it was synced");
+    let read = disk.counters().read_bytes;
+    assert!(read < 100_000, "{read} bytes read of 510,000");
+}
+
+#[test]
+fn a_log_start_offset_is_remembered() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    (0..10).for_each(|_| drop(append(&log, b"x")));
+    commit(&dir);
+    log.advance_start_offset(4, 10).unwrap();
+    dir.checkpoint(0).unwrap();
+    let dir = open(&disk.crash());
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (4, 10));
+}
+
+#[test]
+fn a_deleted_log_goes_at_once_and_its_files_after_the_delay() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    append(&log, b"x");
+    commit(&dir);
+    dir.delete_logs(&[("t", 0), ("never", 1)], 1_000, || Uuid([0xab; 16])).unwrap();
+    assert!(dir.log("t", 0).is_none());
+    assert!(matches!(append_as(&log, b"x", Origin::Client), Err(AppendError::Closed)));
+    assert_eq!(names(&disk.crash_image()), ["t-0.abababababababababababababababab-delete"], "durable");
+    dir.maintain(60_999).unwrap();
+    assert_eq!(names(&disk).len(), 1);
+    dir.maintain(61_000).unwrap();
+    assert_eq!(names(&disk), [""; 0]);
+}
+
+#[test]
+fn a_log_that_was_never_opened_can_be_deleted() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    dir.open_logs(vec![request("t", 0), request("t", 1)], 0);
+    drop(dir);
+    let disk = disk.crash();
+    let dir = open(&disk);
+    dir.delete_logs(&[("t", 1)], 0, || Uuid([1; 16])).unwrap();
+    dir.maintain(0).unwrap();
+    assert_eq!(names(&disk), ["t-0"]);
+}
+
+/// The successor's records must not count as proven because its predecessor's were.
+#[test]
+fn a_successor_of_the_same_name_starts_from_nothing_whenever_the_power_goes() {
+    for seed in 0..300 {
+        let disk = SimDisk::new(seed);
+        let dir = open(&disk);
+        let log = dir.open_log(request("t", 0), 0).unwrap();
+        (0..20).for_each(|_| drop(append(&log, b"old")));
+        dir.checkpoint(0).unwrap();
+        dir.delete_logs(&[("t", 0)], 0, || Uuid([1; 16])).unwrap();
+        drop(log);
+        let log = dir.open_log(request("t", 0), 0).unwrap();
+        (0..5).for_each(|_| drop(append(&log, b"new")));
+        commit(&dir);
+        (0..5).for_each(|_| drop(append(&log, b"lost")));
+        let dir = open(&disk.crash());
+        let log = dir.open_log(request("t", 0), 0).unwrap();
+        assert!((5..=10).contains(&log.log_end_offset()), "seed {seed}: {}", log.log_end_offset());
+        assert_eq!(append(&log, b"next"), log.log_end_offset() - 1);
+    }
+}
+
+#[test]
+fn logs_that_nobody_recovered_are_not_declared_clean() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    dir.open_logs(vec![request("t", 0), request("t", 1)], 0);
+    let disk = disk.crash();
+    let dir = open(&disk);
+    dir.open_log(request("t", 0), 0).unwrap();
+    dir.close_clean(-1, 0).unwrap();
+    drop(dir);
+    let dir = open(&disk);
+    assert_eq!(dir.last_shutdown(), LastShutdown::Unclean);
+    dir.open_logs(vec![request("t", 0), request("t", 1)], 0);
+    dir.close_clean(-1, 0).unwrap();
+    drop(dir);
+    // After a clean end a log that nobody opens stays clean.
+    let dir = open(&disk);
+    assert!(matches!(dir.last_shutdown(), LastShutdown::Clean { .. }));
+    dir.close_clean(-1, 0).unwrap();
+    drop(dir);
+    assert!(matches!(open(&disk).last_shutdown(), LastShutdown::Clean { .. }));
+}
+
+#[test]
+fn below_the_reserve_clients_are_refused_and_coordinators_are_not() {
+    const MIB: u64 = 1 << 20;
+    let disk = SimDisk::new(1);
+    disk.set_capacity(40 * MIB);
+    let dir = open(&disk);
+    let log = dir.open_log(request("t", 0), 0).unwrap();
+    let mut appended = 0;
+    let refusal = loop {
+        match append_as(&log, &[1; 100_000], Origin::Client) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
+    let free = disk.space(Path::new(DIR)).unwrap().available;
+    assert!((MIB..2 * MIB).contains(&free), "{free} of the 2 MiB are left");
+    append_as(&log, b"offsets", Origin::Coordinator).unwrap();
+    assert_eq!(commit(&dir), 1);
+    assert_eq!(log.durable_end(), appended + 1);
+    // Somebody frees room; the state is left by itself.
+    disk.set_capacity(60 * MIB);
+    dir.maintain(0).unwrap();
+    append(&log, b"x");
+    assert!(!dir.health().is_poisoned());
+}
+
+#[test]
+fn a_failed_sync_ends_the_directory_for_good() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let (a, b) = (dir.open_log(request("a", 0), 0).unwrap(), dir.open_log(request("b", 0), 0).unwrap());
+    append(&a, b"x");
+    disk.inject(goatq_storage::io::sim::Fault::FailSync("a-0".to_owned()));
+    assert_eq!(commit(&dir), 0);
+    assert_eq!(a.durable_end(), 0);
+    assert!(matches!(append_as(&b, b"x", Origin::Client), Err(AppendError::Poisoned)));
+    assert!(matches!(dir.open_log(request("c", 0), 0), Err(OpenLogError::Poisoned)));
+    assert!(dir.close_clean(-1, 0).is_err());
+    drop(dir);
+    let error = LogDir::open(Arc::new(disk.clone()), Path::new(DIR), config()).unwrap_err();
+    assert!(error.to_string().contains(POISON_MARKER), "{error}");
+}
+
+#[test]
+fn maintenance_goes_on_where_one_log_fails() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    dir.open_logs(vec![request("a", 0), request("b", 0)], 0);
+    append(&dir.log("a", 0).unwrap(), b"x");
+    disk.inject(goatq_storage::io::sim::Fault::FailSync("a-0".to_owned()));
+    let error = dir.checkpoint(0).unwrap_err();
+    assert!(
+        matches!(&error, MaintenanceError::Logs { failed } if failed.0.iter().any(|(name, _)| name == "a-0")),
+        "{error}"
+    );
+}
+
+/// The real disk, several threads, logs that were left by a kill: every record is there.
+#[test]
+fn many_logs_are_recovered_side_by_side_on_the_real_disk() {
+    let place = tempfile::tempdir().unwrap();
+    let path: PathBuf = place.path().join("deep/er");
+    let config = LogDirConfig { recovery_threads: 4, ..config() };
+    let requests = || (0..20).map(|partition| request("t", partition)).collect::<Vec<_>>();
+    {
+        let dir = LogDir::open(default_disk(), &path, config.clone()).unwrap();
+        for (index, log) in dir.open_logs(requests(), 0).into_iter().enumerate() {
+            let log = log.unwrap();
+            (0..=index).for_each(|_| drop(append(&log, &[3; 500])));
+        }
+        assert_eq!(commit(&dir), 20);
+        assert!(LogDir::open(default_disk(), &path, config.clone()).is_err(), "it is locked");
+    }
+    let dir = LogDir::open(default_disk(), &path, config).unwrap();
+    assert_eq!(dir.found().len(), 20);
+    for (index, log) in dir.open_logs(requests(), 0).into_iter().enumerate() {
+        assert_eq!(log.unwrap().log_end_offset(), index as i64 + 1);
+    }
+    dir.close_clean(3, 0).unwrap();
+    assert!(dir.disk().open(&path.join(".kafka_cleanshutdown"), OpenMode::Read).is_ok());
+}
