@@ -17,11 +17,17 @@ const ALTER_CONFIGS: i32 = 1 << 11;
 const IDEMPOTENT_WRITE: i32 = 1 << 12;
 
 const TOPIC: i32 = READ | WRITE | CREATE | DELETE | ALTER | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
+const GROUP: i32 = READ | DELETE | DESCRIBE | DESCRIBE_CONFIGS | ALTER_CONFIGS;
 const CLUSTER: i32 = CREATE | ALTER | DESCRIBE | CLUSTER_ACTION | DESCRIBE_CONFIGS | ALTER_CONFIGS | IDEMPOTENT_WRITE;
 
 /// What may be done with a topic.
 pub(super) fn on_topic(asked: bool) -> i32 {
     if asked { TOPIC } else { NOT_ASKED }
+}
+
+/// What may be done with a group.
+pub(super) fn on_group(asked: bool) -> i32 {
+    if asked { GROUP } else { NOT_ASKED }
 }
 
 /// What may be done with the cluster.

@@ -8,15 +8,11 @@ use goatq_protocol::message::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
-use super::RequestContext;
 use super::group_error::error_code;
+use super::{RequestContext, authorized};
 use crate::coordinator::group::error::GroupError;
 use crate::coordinator::group::request;
 use crate::coordinator::group::state::GroupState;
-
-/// What may be done to a group by whom nobody forbids it: read, delete, describe, and describe and alter its
-/// configuration; a bit each, at the number of the operation.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(crate) async fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
     let mut groups = Vec::new();
@@ -28,9 +24,8 @@ pub(crate) async fn handle(cx: &RequestContext, request: DescribeGroupsRequest) 
                 DescribedGroup { group_id: group, error_code: error_code(error).code(), ..DescribedGroup::default() }
             }
         };
-        if request.include_authorized_operations && described.error_code == 0 {
-            described.authorized_operations = ALL_OPERATIONS;
-        }
+        let told = request.include_authorized_operations && described.error_code == 0;
+        described.authorized_operations = authorized::on_group(told);
         groups.push(described);
     }
     DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
