@@ -65,6 +65,12 @@ fn append(log: &Log, value: &[u8]) -> i64 {
     append_as(log, value, Origin::Client).unwrap()
 }
 
+fn append_many(log: &Log, count: usize, value: &[u8]) {
+    for _ in 0..count {
+        append(log, value);
+    }
+}
+
 fn commit(dir: &LogDir) -> usize {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(dir.commit().turn())
 }
@@ -98,7 +104,7 @@ fn after_a_clean_end_nothing_is_read_but_what_names_the_logs() {
     let dir = open(&disk);
     for partition in 0..10 {
         let log = dir.open_log(request("t", partition), 0).unwrap();
-        (0..300).for_each(|_| drop(append(&log, &[1; 1_000])));
+        append_many(&log, 300, &[1; 1_000]);
     }
     dir.close_clean(-1, 0).unwrap();
     drop(dir);
@@ -117,9 +123,9 @@ fn after_a_crash_only_what_is_behind_the_recovery_point_is_read() {
     let disk = SimDisk::new(1);
     let dir = open(&disk);
     let log = dir.open_log(request("t", 0), 0).unwrap();
-    (0..500).for_each(|_| drop(append(&log, &[1; 1_000])));
+    append_many(&log, 500, &[1; 1_000]);
     dir.checkpoint(0).unwrap();
-    (0..10).for_each(|_| drop(append(&log, &[2; 1_000])));
+    append_many(&log, 10, &[2; 1_000]);
     commit(&dir);
     let disk = disk.crash();
     let dir = open(&disk);
@@ -134,7 +140,7 @@ fn a_log_start_offset_is_remembered() {
     let disk = SimDisk::new(1);
     let dir = open(&disk);
     let log = dir.open_log(request("t", 0), 0).unwrap();
-    (0..10).for_each(|_| drop(append(&log, b"x")));
+    append_many(&log, 10, b"x");
     commit(&dir);
     log.advance_start_offset(4, 10).unwrap();
     dir.checkpoint(0).unwrap();
@@ -180,14 +186,14 @@ fn a_successor_of_the_same_name_starts_from_nothing_whenever_the_power_goes() {
         let disk = SimDisk::new(seed);
         let dir = open(&disk);
         let log = dir.open_log(request("t", 0), 0).unwrap();
-        (0..20).for_each(|_| drop(append(&log, b"old")));
+        append_many(&log, 20, b"old");
         dir.checkpoint(0).unwrap();
         dir.delete_logs(&[("t", 0)], 0, || Uuid([1; 16])).unwrap();
         drop(log);
         let log = dir.open_log(request("t", 0), 0).unwrap();
-        (0..5).for_each(|_| drop(append(&log, b"new")));
+        append_many(&log, 5, b"new");
         commit(&dir);
-        (0..5).for_each(|_| drop(append(&log, b"lost")));
+        append_many(&log, 5, b"lost");
         let dir = open(&disk.crash());
         let log = dir.open_log(request("t", 0), 0).unwrap();
         assert!((5..=10).contains(&log.log_end_offset()), "seed {seed}: {}", log.log_end_offset());
@@ -287,7 +293,7 @@ fn many_logs_are_recovered_side_by_side_on_the_real_disk() {
         let dir = LogDir::open(default_disk(), &path, config.clone()).unwrap();
         for (index, log) in dir.open_logs(requests(), 0).into_iter().enumerate() {
             let log = log.unwrap();
-            (0..=index).for_each(|_| drop(append(&log, &[3; 500])));
+            append_many(&log, index + 1, &[3; 500]);
         }
         assert_eq!(commit(&dir), 20);
         assert!(LogDir::open(default_disk(), &path, config.clone()).is_err(), "it is locked");
