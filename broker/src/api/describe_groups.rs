@@ -3,6 +3,7 @@
 //! A group that does not exist is "Dead"; from version 6 on that is an error (KIP-1043).
 
 use bytestring::ByteString;
+use futures_util::future::join_all;
 use goatq_protocol::ErrorCode;
 use goatq_protocol::message::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
@@ -15,8 +16,7 @@ use crate::coordinator::group::request;
 use crate::coordinator::group::state::GroupState;
 
 pub(crate) async fn handle(cx: &RequestContext, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let mut groups = Vec::new();
-    for group in request.groups {
+    let described = request.groups.into_iter().map(async |group| {
         let mut described = match cx.node.groups.describe(&group).await {
             Ok(found) => describe(group, found),
             Err(GroupError::GroupNotFound) => missing(group, cx.api_version),
@@ -26,9 +26,9 @@ pub(crate) async fn handle(cx: &RequestContext, request: DescribeGroupsRequest) 
         };
         let told = request.include_authorized_operations && described.error_code == 0;
         described.authorized_operations = authorized::on_group(told);
-        groups.push(described);
-    }
-    DescribeGroupsResponse { groups, ..DescribeGroupsResponse::default() }
+        described
+    });
+    DescribeGroupsResponse { groups: join_all(described).await, ..DescribeGroupsResponse::default() }
 }
 
 fn describe(group_id: ByteString, found: request::DescribedGroup) -> DescribedGroup {

@@ -4,6 +4,7 @@
 //! Member ids and epochs (version 9) mean nothing to classic groups.
 
 use bytestring::ByteString;
+use futures_util::future::join_all;
 use goatq_controller::image::MetadataImage;
 use goatq_protocol::message::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
@@ -24,10 +25,7 @@ const BY_ID: i16 = 10;
 pub(crate) async fn handle(cx: &RequestContext, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let stable = request.require_stable;
     if cx.api_version >= MANY_GROUPS {
-        let mut groups = Vec::new();
-        for group in request.groups {
-            groups.push(fetch(cx, group, stable).await);
-        }
+        let groups = join_all(request.groups.into_iter().map(|group| fetch(cx, group, stable))).await;
         return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
     }
     let topics = request.topics.map(|topics| {

@@ -127,8 +127,12 @@ impl GroupCoordinator {
             rng: Mutex::new(parts.rng),
             runtime,
         });
-        let follower =
-            Follower { coordinator: coordinator.clone(), node_id: parts.node_id, partitions: parts.partitions };
+        let follower = Follower {
+            coordinator: coordinator.clone(),
+            node_id: parts.node_id,
+            partitions: parts.partitions,
+            topic: None,
+        };
         parts.tasks.spawn(follower.run(parts.images, parts.cancel));
         coordinator
     }

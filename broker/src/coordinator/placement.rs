@@ -23,11 +23,13 @@ pub(super) struct Follower {
     pub(super) coordinator: Arc<GroupCoordinator>,
     pub(super) node_id: i32,
     pub(super) partitions: Arc<PartitionRegistry>,
+    /// The topic that the shards were loaded from.
+    pub(super) topic: Option<Uuid>,
 }
 
 impl Follower {
     /// Ends with the token, or when no metadata comes any more.
-    pub(super) async fn run(self, mut images: watch::Receiver<Arc<MetadataImage>>, cancel: CancellationToken) {
+    pub(super) async fn run(mut self, mut images: watch::Receiver<Arc<MetadataImage>>, cancel: CancellationToken) {
         let mut before = images.borrow_and_update().clone();
         let mut complete = self.place(&before);
         loop {
@@ -51,10 +53,14 @@ impl Follower {
     }
 
     /// Loads and drops shards; false when a partition is not open yet.
-    fn place(&self, image: &MetadataImage) -> bool {
+    fn place(&mut self, image: &MetadataImage) -> bool {
         let runtime = self.coordinator.runtime();
-        let name = InternalTopic::ConsumerOffsets.name();
-        let topic = image.topics.by_name(name);
+        let topic = image.topics.by_name(InternalTopic::ConsumerOffsets.name());
+        let id = topic.map(|topic| topic.id);
+        if std::mem::replace(&mut self.topic, id) != id {
+            // Epochs of a topic that was made anew begin anew.
+            runtime.partitions().into_iter().for_each(|(partition, epoch)| runtime.resigned(partition, epoch));
+        }
         let held = runtime.partitions();
         for (partition, epoch) in &held {
             let now = topic.and_then(|topic| topic.partition(*partition));
