@@ -148,3 +148,6 @@ fn put<M: Versioned>(out: &mut BytesMut, kind: u16, version: i16, body: &M) -> R
     out.put_slice(&body);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Decisions and their replay, driven by the scripts in `testdata`.
+//! Decisions and their replay, driven by the scripts in `testdata/decide`.
 //!
 //! Each step decides a request against the image, prints the answer and the records, replays them, and checks that the image can be
 //! rebuilt from a snapshot of itself. `REWRITE=1 cargo test -p goatq-controller --test decide` writes the outputs anew.
@@ -9,7 +9,7 @@ mod script;
 
 #[test]
 fn scripts() {
-    datadriven::walk("testdata", |file| {
+    datadriven::walk("testdata/decide", |file| {
         let mut world = script::World::default();
         file.run(|case| world.step(case));
     });

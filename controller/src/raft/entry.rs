@@ -133,3 +133,6 @@ fn decode_data(mut value: Bytes) -> Option<EntryData> {
     let based_on = value.get_i64();
     Some(EntryData { based_on, records: value })
 }
+
+#[cfg(test)]
+mod tests;
