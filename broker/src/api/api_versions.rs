@@ -32,15 +32,13 @@ pub(crate) async fn handle(cx: &RequestContext, request: ApiVersionsRequest) -> 
         error => return ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() },
     }
     let image = cx.node.image();
-    // Versions below 4 cannot say that a feature starts at 0 (KAFKA-17011).
+    // Clients of versions below 4 do not understand that a feature starts at 0 (KAFKA-17011).
     let lowest = if cx.api_version < 4 { 1 } else { 0 };
-    let supported_features = SupportedFeatures::current()
+    let supported = SupportedFeatures::current();
+    let supported_features = supported
         .iter()
-        .map(|(name, range)| SupportedFeatureKey {
-            name: name.clone(),
-            min_version: range.min.max(lowest),
-            max_version: range.max,
-        })
+        .filter(|(_, range)| range.min >= lowest)
+        .map(|(name, range)| SupportedFeatureKey { name: name.clone(), min_version: range.min, max_version: range.max })
         .collect();
     let finalized_features = image
         .features

@@ -91,7 +91,9 @@ pub(crate) async fn handle(cx: &RequestContext, request: ProduceRequest) -> Outc
         });
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let mut append = Append { cx, acks, now_ms: cx.node.clock.wall_ms(), pending: Vec::new() };
+    let transactional = request.transactional_id.is_some();
+    let now_ms = cx.node.clock.wall_ms();
+    let mut append = Append { cx, acks, transactional, now_ms, pending: Vec::new() };
     let topics = request.topic_data.into_iter().enumerate();
     let mut responses: Vec<_> = topics.map(|(at, topic)| append.topic(at, topic)).collect();
     let pending = append.pending;
@@ -114,6 +116,8 @@ pub(crate) async fn handle(cx: &RequestContext, request: ProduceRequest) -> Outc
 struct Append<'a> {
     cx: &'a RequestContext,
     acks: Acks,
+    /// The request names a transactional id.
+    transactional: bool,
     now_ms: i64,
     pending: Vec<Pending>,
 }
@@ -168,8 +172,14 @@ impl Append<'_> {
         let size = data.records.as_ref().map_or(0, |records| records.len());
         let all = self.acks == Acks::AllInSync;
         let appended = partition.append_client(data.records, self.cx.api_version, all, self.now_ms);
-        let appended = appended.inspect_err(|error| count_failure(counts, error, size))?;
-        Ok((Arc::clone(partition), appended))
+        match appended.inspect_err(|error| count_failure(counts, error, size)) {
+            Ok(appended) => Ok((Arc::clone(partition), appended)),
+            // A transaction of nobody's is nobody's to write to.
+            Err(AppendError::NotInTransaction) if !self.transactional => {
+                Err(ErrorCode::TransactionalIdAuthorizationFailed.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

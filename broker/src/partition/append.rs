@@ -37,14 +37,14 @@ impl Partition {
     ) -> Result<Appended, AppendError> {
         let config = self.config();
         let batch = single_batch(records, version)?;
+        if batch.header().is_transactional() {
+            return Err(AppendError::NotInTransaction);
+        }
         if all_in_sync {
             self.check_in_sync(config.min_insync_replicas)?;
         }
         let accepted = validate(batch, &config, now_ms)?;
         let header = *accepted.batch.header();
-        if header.is_transactional() {
-            return Err(AppendError::NotInTransaction);
-        }
         let bytes = accepted.batch.size() as u64;
         let appended = self.append(accepted.batch, Origin::Client, now_ms)?;
         self.counts.messages_in.add(u64::try_from(header.record_count).unwrap_or(0));

@@ -81,7 +81,11 @@ impl From<BatchError> for Refusal {
         let kind = match error.kind() {
             BatchErrorKind::Corrupt => RefusalKind::Corrupt,
             BatchErrorKind::Invalid => RefusalKind::Invalid,
-            BatchErrorKind::UnsupportedMagic => RefusalKind::Magic,
+            BatchErrorKind::UnsupportedMagic => match error {
+                BatchError::UnsupportedMagic { magic: 0 | 1 } => RefusalKind::Magic,
+                // No format that there ever was: these are not the bytes that the producer wrote.
+                _ => RefusalKind::Corrupt,
+            },
             BatchErrorKind::UnsupportedCompression => RefusalKind::Compression,
             BatchErrorKind::TooLarge => RefusalKind::TooLarge,
         };
@@ -141,8 +145,12 @@ pub fn validate(mut batch: Batch, config: &TopicConfig, now_ms: i64) -> Result<A
     batch.header().check_produced()?;
     let codec = batch.header().compression()?;
     if batch.header().timestamp_type() == TimestampType::LogAppendTime {
-        let message = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
-        return Err(Refusal::of_record(RefusalKind::Timestamp, 0, message.to_owned()));
+        if config.log_append_time {
+            let message = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
+            return Err(Refusal::of_record(RefusalKind::Timestamp, 0, message.to_owned()));
+        }
+        // On other topics Kafka clears the flag and takes the records' own time stamps.
+        batch.set_max_timestamp(batch.header().max_timestamp);
     }
     let target = target_codec(config, codec);
     let inflate = config.compact

@@ -72,7 +72,9 @@ fn a_set_holds_exactly_one_batch() {
     assert_eq!(single_batch(records(&[&one, &one]), 9).expect_err("two").kind, RefusalKind::Invalid);
     let mut old = one.to_bytes().to_vec();
     old[16] = 1;
-    assert_eq!(single_batch(Some(Bytes::from(old).into()), 9).expect_err("old").kind, RefusalKind::Magic);
+    assert_eq!(single_batch(Some(Bytes::from(old.clone()).into()), 9).expect_err("old").kind, RefusalKind::Magic);
+    old[16] = 3;
+    assert_eq!(single_batch(Some(Bytes::from(old).into()), 9).expect_err("no format").kind, RefusalKind::Corrupt);
 }
 
 #[test]
@@ -105,8 +107,6 @@ fn headers_that_lie() {
     }
     let fewer = forged(&forged(&good, 57, &1_i32.to_be_bytes()), 23, &0_i32.to_be_bytes());
     assert_eq!(kind(validate(fewer, &config(), NOW)), RefusalKind::Invalid, "bytes behind the last record");
-    let append_time = forged(&good, 21, &8_i16.to_be_bytes());
-    assert_eq!(kind(validate(append_time, &config(), NOW)), RefusalKind::Timestamp);
     let codec = forged(&good, 21, &5_i16.to_be_bytes());
     assert_eq!(kind(validate(codec, &config(), NOW)), RefusalKind::Compression);
     let mut bytes = good.to_bytes().to_vec();
@@ -154,6 +154,15 @@ fn log_append_time_is_the_brokers() {
         assert_eq!(accepted.header().max_timestamp, NOW);
         assert!(accepted.verify_crc().is_ok());
     }
+}
+
+#[test]
+fn only_the_broker_may_say_that_time_is_its_own() {
+    let good = batch(&[(NOW, None, "a"), (NOW + 5, None, "b")]);
+    let flagged = forged(&good, 21, &8_i16.to_be_bytes());
+    assert_eq!(validate(flagged.clone(), &config(), NOW).expect("accepted").batch, good);
+    let own = TopicConfig { log_append_time: true, ..config() };
+    assert_eq!(kind(validate(flagged, &own, NOW)), RefusalKind::Timestamp);
 }
 
 #[test]
