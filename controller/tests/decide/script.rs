@@ -22,7 +22,7 @@ use goatq_controller::{
 };
 use goatq_protocol::Uuid;
 
-mod print;
+use crate::print;
 
 /// A key table of four keys.
 #[derive(Debug)]

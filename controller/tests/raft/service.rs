@@ -1,11 +1,8 @@
 //! The running controller of a quorum of one: start, work, restart, crash, faults.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod support;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use crate::support::{self, AnyConfig, sim_storage, single};
 use goatq_controller::{
     Controller,
     decide::{
@@ -23,7 +20,6 @@ use goatq_storage::io::{
     Disk,
     sim::{Fault, SimDisk},
 };
-use support::{AnyConfig, sim_storage, single};
 
 async fn start(disk: &SimDisk, config: ClusterConfig) -> Result<Controller, StartError> {
     Controller::start(config, sim_storage(disk), Arc::new(AnyConfig)).await

@@ -2,16 +2,13 @@
 //!
 //! Time is tokio's paused clock: it jumps to the next timer whenever all tasks wait.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
+use crate::support::{AnyConfig, directory_id, sim_storage};
 use goatq_controller::{
     Controller,
     decide::configs::AlterConfigs,
@@ -21,7 +18,6 @@ use goatq_controller::{
 };
 use goatq_storage::io::sim::SimDisk;
 use parking_lot::Mutex;
-use support::{AnyConfig, directory_id, sim_storage};
 
 /// Everybody's way to everybody, and who is cut off.
 #[derive(Clone, Default)]

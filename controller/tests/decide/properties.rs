@@ -1,7 +1,5 @@
 //! Random commands: what a decision answers is what its records do, and a snapshot gives the image back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 
 use goatq_controller::{

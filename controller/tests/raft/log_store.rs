@@ -1,8 +1,5 @@
-//! Openraft's conformance suite for log stores and state machines, on a simulated and on a real disk.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod support;
+//! Openraft's conformance suite for log stores and state machines, on a simulated and on a real disk. It sleeps a lot, hence the
+//! paused clock.
 
 use std::{path::PathBuf, sync::Arc, sync::atomic::AtomicU64, sync::atomic::Ordering};
 
@@ -21,6 +18,8 @@ use openraft::{
     testing::log::{StoreBuilder, Suite},
 };
 use tokio::sync::watch;
+
+use crate::support;
 
 /// Makes a new store for every test of the suite, on a new simulated disk or in a new directory of a real one.
 struct Builder {
@@ -42,14 +41,14 @@ impl StoreBuilder<MetadataRaft, LogStore, StateMachine, ()> for Builder {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn suite_on_a_simulated_disk() {
     let builder = Builder { real: None, built: AtomicU64::new(0) };
     Suite::test_store(&builder).await.unwrap();
     assert!(builder.built.load(Ordering::Relaxed) > 40, "the suite has shrunk");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn suite_on_a_real_disk() {
     let root = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(BlockingDisk::new(2));

@@ -19,7 +19,7 @@ use goatq_controller::{
 use goatq_protocol::Uuid;
 
 /// An answer that can be printed, a line for each item.
-pub(super) trait Answer {
+pub(crate) trait Answer {
     fn print(&self) -> String;
 }
 
@@ -112,7 +112,7 @@ fn name(image: &MetadataImage, before: &MetadataImage, id: &Uuid) -> String {
 }
 
 /// A record in one line; `image` is the one that it led to.
-pub(super) fn record(image: &MetadataImage, before: &MetadataImage, record: &MetadataRecord) -> String {
+pub(crate) fn record(image: &MetadataImage, before: &MetadataImage, record: &MetadataRecord) -> String {
     let topic = |id: &Uuid| name(image, before, id);
     let text = match record {
         MetadataRecord::Cluster(record) => format!("cluster {}", record.cluster_id),
@@ -154,7 +154,7 @@ pub(super) fn record(image: &MetadataImage, before: &MetadataImage, record: &Met
 }
 
 /// Parts of an image.
-pub(super) fn show(image: &MetadataImage, args: &HashMap<String, Vec<String>>) -> String {
+pub(crate) fn show(image: &MetadataImage, args: &HashMap<String, Vec<String>>) -> String {
     let mut out = String::new();
     if args.contains_key("topics") {
         for topic in image.topics.iter() {

@@ -1,7 +1,5 @@
 //! A log directory for the controller on any disk, with its group commit running.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::{path::PathBuf, sync::Arc};
 
 use goatq_controller::{
