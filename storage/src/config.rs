@@ -111,6 +111,11 @@ impl LogConfig {
         u64::from(self.segment_bytes).min(i32::MAX as u64)
     }
 
+    /// [`Self::segment_ms`], shortened so that compaction can keep to [`Self::max_compaction_lag_ms`].
+    pub(crate) fn segment_lifetime_ms(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+
     /// Most entries of the offset index of a segment.
     pub(crate) fn max_offset_entries(&self) -> u64 {
         u64::from(self.segment_index_bytes) / 8

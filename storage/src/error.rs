@@ -62,8 +62,8 @@ pub enum AppendError {
         /// End of the log, or of the batch before.
         end: i64,
     },
-    /// The disk reserve is reached: client data is refused until there is room again.
-    #[error("the disk reserve is reached")]
+    /// The disk reserve is reached (clients), or the disk is full: nothing is appended until there is room again.
+    #[error("there is no room on the disk")]
     OutOfSpace,
     /// A write or sync failed in this log directory before; nothing is appended any more.
     #[error("the log directory failed earlier")]
@@ -155,7 +155,7 @@ pub enum LogError {
     /// The log was closed or deleted.
     #[error("the log is closed")]
     Closed,
-    /// The disk failed. A failed write, sync, rename or removal has poisoned the directory.
+    /// The disk failed. A failed write, sync or rename has poisoned the directory, but for want of room.
     #[error("log operation failed: {0}")]
     Io(#[from] io::Error),
 }

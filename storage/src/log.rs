@@ -104,7 +104,12 @@ impl Log {
         let dir = options.dir.clone();
         let topic_id = options.topic_id;
         let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let remembered = options.recovery_point;
         let state = open::load(resources, options, now_ms)?;
+        if remembered.is_some_and(|point| point > state.end) {
+            // What will be appended below that point is not proven by it.
+            checkpoints.lower_recovery_point(&name, state.end)?;
+        }
         let log = Arc::new_cyclic(|me: &std::sync::Weak<Log>| Log {
             hash: u64::from(crc32c::crc32c(name.as_bytes())),
             name,
@@ -211,12 +216,12 @@ impl Log {
     /// above all.
     pub fn end_offset_for_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         let state = self.state.lock();
-        state.epochs.end_offset(epoch, state.end)
+        state.readable_epochs().end_offset(epoch, state.end)
     }
 
-    /// All epochs with their first offsets.
+    /// All epochs of what may be read, with their first offsets.
     pub fn epochs(&self) -> Vec<(i32, i64)> {
-        self.state.lock().epochs.entries().to_vec()
+        self.state.lock().readable_epochs().entries().to_vec()
     }
 
     /// First offset that was not compacted yet: for the directory's `cleaner-offset-checkpoint`.
@@ -295,4 +300,9 @@ impl Log {
         self.end.store(state.end, Ordering::Release);
         self.durable.store(state.durable, Ordering::Release);
     }
+}
+
+/// Whether a write failed for want of room: nothing that was there before is lost by that.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use crate::{
     cache::files::{FileCache, FileSlot},
     index::txn,
+    io::Disk,
     log::AbortedTxn,
 };
 use format::{FileKind, FileName, Suffix};
@@ -120,18 +121,35 @@ impl Segment {
         ]
     }
 
-    /// Gives all files another suffix: first the indexes, then the `.log` file, or the other way round when the segment is on its
-    /// way out, so that whoever finds the `.log` file after a crash finds its indexes too.
-    pub(crate) fn rename(&self, dir: &Path, suffix: Suffix) -> io::Result<()> {
-        let mut slots = self.slots();
-        if suffix != Suffix::Deleted {
-            slots.reverse();
-        }
-        for (kind, slot) in slots {
-            let name = FileName { base_offset: self.base_offset, kind, suffix };
+    /// Renames the files of a segment that goes: the `.log` file first, so that it is never found without its indexes.
+    pub(crate) fn rename_deleted(&self, dir: &Path) -> io::Result<()> {
+        for (kind, slot) in self.slots() {
+            let name = FileName { base_offset: self.base_offset, kind, suffix: Suffix::Deleted };
             slot.rename(&dir.join(name.to_string()), kind != FileKind::Log)?;
         }
         Ok(())
+    }
+
+    /// Renames the files of a segment that comes: the indexes first, and each step is durable before the next, so that the
+    /// `.log` file is never found without them.
+    pub(crate) fn rename_durably(&self, disk: &dyn Disk, dir: &Path, suffix: Suffix) -> io::Result<()> {
+        let rename = |(kind, slot): (FileKind, &Arc<FileSlot>)| {
+            let name = FileName { base_offset: self.base_offset, kind, suffix };
+            slot.rename(&dir.join(name.to_string()), kind != FileKind::Log)
+        };
+        let [log, indexes @ ..] = self.slots();
+        indexes.into_iter().try_for_each(rename)?;
+        disk.sync_dir(dir)?;
+        rename(log)?;
+        disk.sync_dir(dir)
+    }
+
+    /// Syncs all files that are there.
+    pub(crate) fn sync_now(&self) -> io::Result<()> {
+        self.log.get()?.sync_now()?;
+        self.offset_index.get()?.sync_now()?;
+        self.time_index.get()?.sync_now()?;
+        if self.has_txns() { self.txn_index.get()?.sync_now() } else { Ok(()) }
     }
 
     /// Removes all files. How many there were.
@@ -148,11 +166,6 @@ impl Segment {
         for (_, slot) in self.slots() {
             slot.close();
         }
-    }
-
-    /// An offset relative to the base, as indexes have it.
-    pub(crate) fn relative(&self, offset: i64) -> Option<i32> {
-        relative(self.base_offset, offset)
     }
 }
 

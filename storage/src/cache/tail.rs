@@ -98,6 +98,13 @@ impl Tail {
         }
     }
 
+    /// Drops the batches below an offset: they were compacted.
+    pub(crate) fn drop_before(&mut self, offset: i64) {
+        while self.batches.front().is_some_and(|kept| kept.base_offset < offset) {
+            self.batches.pop_front();
+        }
+    }
+
     /// Drops everything: the log was truncated or closed.
     pub(crate) fn clear(&mut self) {
         self.batches = VecDeque::new();
@@ -130,6 +137,7 @@ impl Tail {
     }
 
     /// Number of batches kept.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.batches.len()
     }

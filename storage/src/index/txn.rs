@@ -16,7 +16,7 @@ pub(crate) fn encode(txn: &AbortedTxn, to: &mut Vec<u8>) {
     }
 }
 
-/// An entry; `None` when it has another version or offsets that cannot be.
+/// An entry; `None` when it has another version or offsets that cannot be, as where a crash left zeros.
 pub(crate) fn decode(bytes: &[u8]) -> Option<AbortedTxn> {
     let version = i16::from_be_bytes(be(bytes, 0)?);
     let txn = AbortedTxn {
@@ -28,7 +28,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<AbortedTxn> {
     let sane = version == VERSION
         && txn.producer_id >= 0
         && txn.first_offset >= 0
-        && txn.first_offset <= txn.last_offset
+        && txn.first_offset < txn.last_offset
         && txn.last_stable_offset >= 0;
     sane.then_some(txn)
 }

@@ -1,12 +1,16 @@
 //! Appends: offsets are assigned, producers checked, bytes written, indexes kept in step; all under the log's lock.
 
-use std::io::IoSlice;
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+};
 
 use goatq_protocol::record::{Batch, TimestampType, control};
 
-use super::{AppendOptions, Appended, Log, Origin, state::State};
+use super::{AppendOptions, Appended, Log, Origin, is_full, state::State};
 use crate::{
     error::AppendError,
+    io::DiskFile,
     producer::state::{EndMarker, Stage},
     segment::{
         Segment,
@@ -161,35 +165,47 @@ impl Log {
         let file = state.writer.segment.log.get()?;
         let slices: Vec<IoSlice<'_>> = run.iter().flat_map(Batch::chunks).map(IoSlice::new).collect();
         let position = state.writer.size();
-        file.write_at(&slices, position).map_err(|error| self.poison("append", error))?;
+        file.write_at(&slices, position).map_err(|error| self.undo_write(file.as_ref(), position, error))?;
         state.changes += 1;
         state.mark_unsynced(&file, now_ms);
         for batch in run {
             let position = state.writer.size();
-            let written = state.writer.added(position, batch.header());
-            written.map_err(|error| self.poison("write of an index", error))?;
+            match state.writer.added(position, batch.header()) {
+                // The entries stay in memory until there is room.
+                Err(error) if !is_full(&error) => return Err(self.poison("write of an index", error).into()),
+                _ => {}
+            }
             state.unproven_bytes = state.unproven_bytes.saturating_add(batch.size() as u64);
         }
         Ok(())
     }
 
-    /// Seals the growing segment and begins the next one, with the addition as its first content.
+    /// After a failed write: a full disk takes nothing away, so the file is cut back to what it was; anything else is the end.
+    fn undo_write(&self, file: &dyn DiskFile, position: u64, error: io::Error) -> AppendError {
+        if is_full(&error) && file.truncate(position).is_ok() {
+            return AppendError::OutOfSpace;
+        }
+        self.poison("append", error).into()
+    }
+
+    /// Seals the growing segment and begins the next one, with the addition as its first content. The log is as it was when that
+    /// fails for want of room or descriptors.
     pub(super) fn roll(&self, state: &mut State, addition: &Addition, now_ms: i64) -> Result<(), AppendError> {
         let mut base_offset = state.end;
         if relative(base_offset, addition.last_offset).is_none() {
             base_offset = addition.base_offset;
         }
         let segment = Segment::new(&self.resources.files, &self.dir, base_offset, 0, Suffix::None);
-        let file = segment.log.get_or_create()?;
-        let dir = self.resources.disk().open_dir(&self.dir)?;
-        // Leftovers of an earlier life under that name were removed at start; this is for those of a truncation.
-        file.truncate(0).map_err(|error| self.poison("making a segment", error))?;
-        if state.config.preallocate {
-            file.preallocate(state.config.segment_limit())?;
-        }
-        state.writer.seal().map_err(|error| self.poison("write of an index", error))?;
-        self.write_snapshot(state.end, &state.producers).map_err(|error| self.poison("producer snapshot", error))?;
-        state.snapshots.insert(state.end);
+        let [file, dir] = match self.prepare_roll(state, &segment) {
+            Ok(unsynced) => unsynced,
+            Err(error) => {
+                segment.remove().map_err(|error| self.poison("removing an unused segment", error))?;
+                if is_full(&error) {
+                    return Err(AppendError::OutOfSpace);
+                }
+                return Err(error.into());
+            }
+        };
         let builder = IndexBuilder::new(base_offset, state.config.index_interval_bytes);
         let writer = SegmentWriter::new(segment.into(), builder, (0, 0), now_ms);
         let old = std::mem::replace(&mut state.writer, writer);
@@ -204,6 +220,26 @@ impl Log {
         state.mark_unsynced(&file, now_ms);
         state.mark_unsynced(&dir, now_ms);
         Ok(())
+    }
+
+    /// Everything about a roll that can fail harmlessly: the new file, the rest of the old indexes, the producer snapshot. What is
+    /// to be synced: the new file and the directory.
+    fn prepare_roll(&self, state: &mut State, segment: &Segment) -> io::Result<[Arc<dyn DiskFile>; 2]> {
+        let file = segment.log.get_or_create()?;
+        let dir = self.resources.disk().open_dir(&self.dir)?;
+        file.truncate(0)?;
+        if state.config.preallocate {
+            file.preallocate(state.config.segment_limit())?;
+        }
+        let sealed = state.writer.seal();
+        sealed.map_err(|error| if is_full(&error) { error } else { self.poison("write of an index", error) })?;
+        match self.write_snapshot(state.end, &state.producers) {
+            Ok(()) => drop(state.snapshots.insert(state.end)),
+            // It only saves time.
+            Err(error) if is_full(&error) => {}
+            Err(error) => return Err(self.poison("producer snapshot", error)),
+        }
+        Ok([file, dir])
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Log, epochs::Epochs, files, state::State, sync::sync_batch};
+use super::{Log, epochs::Epochs, files, is_full, state::State, sync::sync_batch};
 use crate::{
     config::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL},
     error::LogError,
@@ -50,24 +50,26 @@ impl Log {
             let plan = {
                 let mut state = self.state.lock();
                 self.writable(&state)?;
-                if !closing && state.recovery_point == state.end && state.unsynced.is_empty() {
+                let proven = state.recovery_point == state.end && state.unsynced.is_empty();
+                if !closing && proven && state.durable_snapshot == state.end {
                     state.last_checkpoint_ms = now_ms;
                     return Ok(state.end);
                 }
-                let plan = plan(&mut state).map_err(|error| self.poison("write of an index", error))?;
+                let plan = plan(&mut state).map_err(|error| self.failed_checkpoint(error))?;
                 // Only once nothing can fail any more but the disk.
                 state.closed |= closing;
                 plan
             };
-            self.carry_out(&plan).map_err(|error| self.poison("checkpoint", error))?;
+            self.carry_out(&plan)?;
             let mut state = self.state.lock();
             let end = plan.batch.end;
             state.snapshots.insert(end);
+            state.durable_snapshot = end;
             state.recovery_point = end;
             state.unproven.retain(|segment| !plan.segments.iter().any(|synced| Arc::ptr_eq(synced, segment)));
             state.unproven_bytes = state.unproven_bytes.saturating_sub(plan.bytes);
             state.last_checkpoint_ms = now_ms;
-            self.drop_snapshots(&mut state)?;
+            self.drop_snapshots(&mut state);
             plan.batch
         };
         let end = batch.end;
@@ -75,32 +77,39 @@ impl Log {
         Ok(end)
     }
 
-    fn carry_out(&self, plan: &Plan) -> io::Result<()> {
-        for file in &plan.batch.files {
-            file.sync_now()?;
-        }
-        for segment in &plan.segments {
-            segment.offset_index.get()?.sync_now()?;
-            segment.time_index.get()?.sync_now()?;
-            if segment.has_txns() {
-                segment.txn_index.get()?.sync_now()?;
-            }
-        }
-        let disk = self.resources.disk().as_ref();
-        files::write_epochs(disk, &self.dir, &plan.epochs)?;
-        // Last: syncs the directory, and with it the names of the indexes.
-        files::replace_snapshot(disk, &self.dir, plan.batch.end, &plan.snapshot)
+    /// For want of room only the recovery point stays where it is.
+    fn failed_checkpoint(&self, error: io::Error) -> io::Error {
+        if is_full(&error) { error } else { self.poison("checkpoint", error) }
     }
 
-    /// Keeps the snapshots that Kafka keeps: those at the begin of a segment, and the newest proven one.
-    pub(super) fn drop_snapshots(&self, state: &mut State) -> io::Result<()> {
-        let newest = state.snapshots.range(..=state.recovery_point).next_back().copied();
-        let bases: Vec<i64> = state.segments().map(|segment| segment.base_offset).collect();
+    fn carry_out(&self, plan: &Plan) -> io::Result<()> {
+        // A failed sync is never harmless, whatever it says.
+        self.sync_plan(plan).map_err(|error| self.poison("sync", error))?;
+        let disk = self.resources.disk().as_ref();
+        files::write_epochs(disk, &self.dir, &plan.epochs).map_err(|error| self.failed_checkpoint(error))?;
+        // Last: syncs the directory, and with it the names of the indexes.
+        let written = files::replace_snapshot(disk, &self.dir, plan.batch.end, &plan.snapshot);
+        written.map_err(|error| self.failed_checkpoint(error))
+    }
+
+    fn sync_plan(&self, plan: &Plan) -> io::Result<()> {
+        plan.batch.files.iter().try_for_each(|file| file.sync_now())?;
+        plan.segments.iter().try_for_each(|segment| segment.sync_now())
+    }
+
+    /// Keeps the snapshots at the begin of a segment, as Kafka does, and the two newest proven ones: the directory may not have
+    /// remembered the last checkpoint yet.
+    pub(super) fn drop_snapshots(&self, state: &mut State) {
         let recovery_point = state.recovery_point;
+        let newest: Vec<i64> = state.snapshots.range(..=recovery_point).rev().take(2).copied().collect();
+        let bases: Vec<i64> = state.segments().map(|segment| segment.base_offset).collect();
         let stray =
-            |offset: i64| offset < recovery_point && Some(offset) != newest && bases.binary_search(&offset).is_err();
-        files::remove_snapshots(self.resources.disk().as_ref(), &self.dir, &mut state.snapshots, stray)?;
-        Ok(())
+            |offset: i64| offset < recovery_point && !newest.contains(&offset) && bases.binary_search(&offset).is_err();
+        let disk = self.resources.disk().as_ref();
+        if let Err(error) = files::remove_snapshots(disk, &self.dir, &mut state.snapshots, stray) {
+            // They are tried again next time, and do no harm until then.
+            tracing::warn!(log = %self.name, %error, "old producer snapshots could not be removed");
+        }
     }
 }
 

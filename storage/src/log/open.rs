@@ -140,14 +140,8 @@ impl Loader<'_> {
             }
         }
         self.disk().sync_dir(self.dir())?;
-        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex, FileKind::Log] {
-            let from = self.dir().join(swap(kind).to_string());
-            if self.disk().exists(&from)? {
-                self.disk().rename(&from, &self.dir().join(FileName::live(base_offset, kind).to_string()))?;
-            }
-        }
-        self.disk().sync_dir(self.dir())?;
-        Ok(())
+        let segment = Segment::new(&self.resources.files, self.dir(), base_offset, 0, Suffix::Swap);
+        Ok(segment.rename_durably(self.disk(), self.dir(), Suffix::None)?)
     }
 }
 
@@ -171,6 +165,7 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         epochs: recovered.epochs,
         producers: Default::default(),
         snapshots: std::mem::take(&mut inventory.snapshots),
+        durable_snapshot: -1,
         tail: Tail::default(),
         changes: 1,
         truncated_at: 0,
@@ -185,6 +180,6 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         closed: false,
     };
     replay::rebuild_producers(&loader, &mut state)?;
-    state.epochs.truncate_start(state.start);
+    state.epochs.truncate_start(first);
     Ok(state)
 }

@@ -65,6 +65,8 @@ pub(super) struct Scanned {
     cut: bool,
     /// Bytes at the end of the file that are no batches but must be kept.
     damaged_tail: bool,
+    /// The index files were changed.
+    reindexed: bool,
     scanned_bytes: u64,
 }
 
@@ -81,8 +83,8 @@ impl Loader<'_> {
     pub(super) fn scan(&self, segment: Arc<Segment>, trust: Trust, epochs: &mut Epochs) -> Result<Scanned, OpenError> {
         let (len, base_offset) = (segment.size(), segment.base_offset);
         let file = segment.log.get()?;
-        let mut writer = self.resume(segment, trust.below)?;
-        let start = writer.size();
+        let (mut writer, index_cut) = self.resume(segment, trust.below)?;
+        let (start, entries) = (writer.size(), writer.written());
         let window = if trust.below == i64::MAX { HEADER_WINDOW } else { WHOLE_WINDOW };
         let mut cursor = Cursor::new(file, base_offset, start, len, window);
         let mut scanned = Trusted { cut: false, damaged_tail: false };
@@ -112,12 +114,14 @@ impl Loader<'_> {
         }
         let Trusted { cut, damaged_tail } = scanned;
         let scanned_bytes = writer.size().saturating_sub(start);
-        Ok(Scanned { writer, end: cursor.floor(), cut, damaged_tail, scanned_bytes })
+        writer.write_indexes()?;
+        let reindexed = index_cut || writer.written() != entries;
+        Ok(Scanned { writer, end: cursor.floor(), cut, damaged_tail, reindexed, scanned_bytes })
     }
 
     /// A writer that stands before the batch of the last index entry that can be believed; at the begin when there is none. What
-    /// the index files hold behind it is cut off.
-    fn resume(&self, segment: Arc<Segment>, below: i64) -> Result<SegmentWriter, OpenError> {
+    /// the index files hold behind it is cut off. Whether there was anything.
+    fn resume(&self, segment: Arc<Segment>, below: i64) -> Result<(SegmentWriter, bool), OpenError> {
         let interval = self.options.config.index_interval_bytes;
         let fresh = |segment: Arc<Segment>| {
             let builder = IndexBuilder::new(segment.base_offset, interval);
@@ -126,10 +130,10 @@ impl Loader<'_> {
         };
         let resumed = self.believed(&segment, below)?;
         let (offsets, times) = resumed.as_ref().map_or((0, 0), |(offsets, times)| (offsets.entries, times.entries));
-        self.cut_index::<OffsetEntry>(segment.base_offset, FileKind::OffsetIndex, offsets)?;
-        self.cut_index::<TimeEntry>(segment.base_offset, FileKind::TimeIndex, times)?;
+        let mut cut = self.cut_index::<OffsetEntry>(segment.base_offset, FileKind::OffsetIndex, offsets)?;
+        cut |= self.cut_index::<TimeEntry>(segment.base_offset, FileKind::TimeIndex, times)?;
         let Some((Prefix { last: Some(entry), .. }, Prefix { last: time, .. })) = resumed else {
-            return Ok(fresh(segment));
+            return Ok((fresh(segment), cut));
         };
         let builder = IndexBuilder::resume(segment.base_offset, interval, entry, time);
         let mut first = Cursor::new(segment.log.get()?, segment.base_offset, 0, segment.size(), HEADER_WINDOW);
@@ -137,7 +141,7 @@ impl Loader<'_> {
         segment.set_size(u64::try_from(entry.position).unwrap_or(0));
         let mut writer = SegmentWriter::new(segment, builder, (offsets, times), self.now_ms);
         writer.first_timestamp = first.map(|found| found.header.max_timestamp);
-        Ok(writer)
+        Ok((writer, cut))
     }
 
     /// The beginnings of both indexes that belong together and can be believed.
@@ -172,15 +176,17 @@ impl Loader<'_> {
         Ok(Some((offsets, times)))
     }
 
-    fn cut_index<E: Entry>(&self, base_offset: i64, kind: FileKind, entries: u64) -> Result<(), OpenError> {
+    fn cut_index<E: Entry>(&self, base_offset: i64, kind: FileKind, entries: u64) -> Result<bool, OpenError> {
         let path = self.dir().join(FileName::live(base_offset, kind).to_string());
-        if self.disk().exists(&path)? {
-            let file = self.disk().open(&path, OpenMode::Write)?;
-            if file.len()? != entries * E::SIZE as u64 {
-                file.truncate(entries * E::SIZE as u64)?;
-            }
+        if !self.disk().exists(&path)? {
+            return Ok(false);
         }
-        Ok(())
+        let file = self.disk().open(&path, OpenMode::Write)?;
+        let longer = file.len()? != entries * E::SIZE as u64;
+        if longer {
+            file.truncate(entries * E::SIZE as u64)?;
+        }
+        Ok(longer)
     }
 
     /// Removes the files of a segment.
@@ -297,8 +303,8 @@ fn seal(
     unproven: &mut Vec<Arc<Segment>>,
 ) -> Result<(), OpenError> {
     let mut writer = scanned.writer;
-    writer.segment.log.get()?.sync_now()?;
     writer.seal()?;
+    writer.segment.sync_now()?;
     unproven.push(writer.segment.clone());
     sealed.insert(writer.segment.base_offset, writer.segment);
     Ok(())
@@ -324,6 +330,10 @@ fn end_of_log(
             if file.len()? != size {
                 file.truncate(size)?;
             }
+            if last.reindexed {
+                // The recovery point may cover them already.
+                last.writer.segment.sync_now()?;
+            }
             Ok((last.writer, last.end))
         }
     }
@@ -348,7 +358,6 @@ fn finish(
         writer = loader.begin_at(start)?;
     }
     epochs.truncate_end(end);
-    writer.write_indexes()?;
     writer.segment.log.get()?.sync_now()?;
     loader.disk().sync_dir(loader.dir())?;
     Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes })

@@ -26,54 +26,57 @@ use crate::{
     },
 };
 
-/// Puts the producers of a newly opened log together: from the newest snapshot that is proven, and the batches behind it.
+/// Puts the producers of a newly opened log together: from a snapshot, and the batches behind it.
+///
+/// Every snapshot up to the end of the log is true: one that speaks of records that a crash took is removed before anything else
+/// is appended. But the transaction indexes are only proven up to the recovery point, so they are built again from there.
 pub(super) fn rebuild_producers(loader: &Loader<'_>, state: &mut State) -> Result<(), OpenError> {
-    let known = match (loader.options.clean, loader.options.recovery_point) {
-        (true, _) => Snapshots::Newest { at_most: state.end },
-        (false, Some(point)) => Snapshots::Newest { at_most: point.min(state.end) },
-        (false, None) => Snapshots::Oldest,
+    let (dir, end) = (loader.dir(), state.end);
+    let first = state.segments().next().map_or(end, |segment| segment.base_offset);
+    let proven = match (loader.options.clean, loader.options.recovery_point) {
+        (true, _) => end,
+        (false, Some(point)) => point.min(end),
+        (false, None) => first,
     };
-    let dir = loader.dir();
-    let (from, producers) = load_snapshot(loader.disk(), dir, state, known)?;
-    state.producers = producers;
-    // A snapshot beyond the end speaks of records that are lost; it must not be found when the log has grown past it again.
-    let end = state.end;
+    let proven = proven.max(first);
+    // One that is left from an earlier growth must not be found when the log has grown past it again.
     if files::remove_snapshots(loader.disk(), dir, &mut state.snapshots, |offset| offset > end)? {
         loader.disk().sync_dir(dir)?;
     }
-    let noted = match (loader.options.clean, loader.options.recovery_point) {
-        (false, Some(point)) => point.min(end).max(from),
-        _ => from,
-    };
-    replay(loader.resources, state, from, noted)?;
+    let (from, producers) = load_snapshot(loader.disk(), dir, state, first, proven)?;
+    if from > proven {
+        // Only a snapshot knows the producers whose records were deleted; only the batches know the transactions.
+        replay(loader.resources, state, first, proven)?;
+        state.producers = producers;
+        replay(loader.resources, state, from, i64::MAX)?;
+    } else {
+        state.producers = producers;
+        // Without a shutdown in order there may be entries for records that a crash took.
+        replay(loader.resources, state, from, if loader.options.clean { from } else { proven })?;
+    }
     state.producers.expire(loader.now_ms, loader.options.config.producer_id_expiration_ms);
     Ok(())
 }
 
-/// Which snapshot to begin with.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Snapshots {
-    Newest { at_most: i64 },
-    Oldest,
-}
-
-/// A snapshot that can be read, and its offset; without any, no producers at the begin of the log.
+/// The snapshot to begin with, and its offset: the newest one from the begin of the log to what is proven, or else the next one
+/// behind that. One from before the begin does not know what was deleted since, so it comes last. No producers when there is none.
 pub(super) fn load_snapshot(
     disk: &dyn Disk,
     dir: &std::path::Path,
     state: &State,
-    which: Snapshots,
+    first: i64,
+    proven: i64,
 ) -> Result<(i64, ProducerState), std::io::Error> {
-    let offsets: Vec<i64> = match which {
-        Snapshots::Newest { at_most } => state.snapshots.range(..=at_most).rev().copied().collect(),
-        Snapshots::Oldest => state.snapshots.range(..=state.end).copied().collect(),
-    };
+    let snapshots = &state.snapshots;
+    let inside = snapshots.range(first..=proven.max(first)).rev();
+    let behind = snapshots.range(proven.max(first).saturating_add(1)..);
+    let before = snapshots.range(..first).rev();
+    let offsets: Vec<i64> = inside.chain(behind).chain(before).copied().collect();
     for offset in offsets {
         if let Some(producers) = files::read_snapshot(disk, dir, offset)? {
             return Ok((offset, producers));
         }
     }
-    let first = state.segments().next().map_or(0, |segment| segment.base_offset);
     Ok((first, ProducerState::default()))
 }
 

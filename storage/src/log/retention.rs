@@ -10,50 +10,50 @@ use crate::{
     block_on::block_on,
     config::LogConfig,
     error::LogError,
-    segment::{Segment, format::Suffix, writer::Addition},
+    segment::{Segment, writer::Addition},
 };
 
-/// What decides whether a segment may go.
-struct Judge<'a> {
-    log: &'a Log,
-    config: &'a LogConfig,
-    now_ms: i64,
+/// A log as retention sees it.
+struct Survey {
+    config: Arc<LogConfig>,
+    /// All segments with their ends, the growing one last.
+    segments: Vec<(Arc<Segment>, i64)>,
     start: i64,
-    high_watermark: i64,
-    /// Bytes above `retention.bytes`.
-    excess: i64,
+    end: i64,
+    size: u64,
     /// Greatest timestamp of the growing segment.
-    growing: (Arc<Segment>, i64),
+    newest: i64,
+    /// Offset of the newest durable producer snapshot.
+    snapshot: i64,
 }
 
-impl Judge<'_> {
-    /// Whether a segment that ends before `end` may go. Asked from the oldest on.
-    fn expired(&mut self, segment: &Arc<Segment>, end: i64) -> Result<bool, LogError> {
-        if end > self.high_watermark || segment.size() == 0 {
-            return Ok(false);
+impl Survey {
+    /// How many segments may go, from the oldest on.
+    fn expired(&self, log: &Log, now_ms: i64, high_watermark: i64) -> Result<usize, LogError> {
+        let mut excess =
+            i64::try_from(self.size).unwrap_or(i64::MAX).saturating_sub(self.config.retention_bytes.max(0));
+        for (index, (segment, end)) in self.segments.iter().enumerate() {
+            let growing = index + 1 == self.segments.len();
+            let size = i64::try_from(segment.size()).unwrap_or(i64::MAX);
+            let by_size = self.config.retention_bytes >= 0 && excess >= size;
+            let due = *end <= self.start
+                || (self.config.cleanup_policy.delete && (by_size || self.too_old(log, segment, growing, now_ms)?));
+            if !due || *end > high_watermark || (growing && size == 0) {
+                return Ok(index);
+            }
+            excess = excess.saturating_sub(size);
         }
-        let size = i64::try_from(segment.size()).unwrap_or(i64::MAX);
-        let by_start = end <= self.start;
-        let by_size = self.config.retention_bytes >= 0 && self.excess >= size;
-        let deletes = self.config.cleanup_policy.delete;
-        let expired = by_start || (deletes && (by_size || self.too_old(segment)?));
-        if expired {
-            self.excess = self.excess.saturating_sub(size);
-        }
-        Ok(expired)
+        Ok(self.segments.len())
     }
 
-    fn too_old(&self, segment: &Arc<Segment>) -> Result<bool, LogError> {
+    fn too_old(&self, log: &Log, segment: &Arc<Segment>, growing: bool, now_ms: i64) -> Result<bool, LogError> {
         if self.config.retention_ms < 0 {
             return Ok(false);
         }
-        let newest = if Arc::ptr_eq(segment, &self.growing.0) {
-            self.growing.1
-        } else {
-            block_on(self.log.reader(self.config).view(segment))?.facts.max_timestamp
-        };
+        let newest =
+            if growing { self.newest } else { block_on(log.reader(&self.config).view(segment))?.facts.max_timestamp };
         // Records without timestamps have no age.
-        Ok(newest >= 0 && self.now_ms.saturating_sub(newest) > self.config.retention_ms)
+        Ok(newest >= 0 && now_ms.saturating_sub(newest) > self.config.retention_ms)
     }
 }
 
@@ -71,7 +71,6 @@ impl Log {
         if offset > state.start {
             state.start = offset;
             state.first_dirty = state.first_dirty.max(offset);
-            state.epochs.truncate_start(offset);
             self.publish(&state);
         }
         Ok(state.start)
@@ -80,35 +79,51 @@ impl Log {
     /// Removes segments that retention by time, size or start offset allows to go, none at or above the high watermark. Segments
     /// whose records carry no timestamps have no age. Blocks.
     pub fn retain(&self, now_ms: i64, high_watermark: i64) -> Result<Retained, LogError> {
-        let _structure = self.structure.lock();
-        let (config, segments, (start, end, size, newest)) = {
-            let state = self.state.lock();
-            self.writable(&state)?;
-            let segments: Vec<Arc<Segment>> = state.segments().cloned().collect();
-            (state.config.clone(), segments, (state.start, state.end, state.size(), state.writer.max_timestamp().0))
-        };
-        let growing = segments.last().cloned().expect("a log has a growing segment");
-        let excess = i64::try_from(size).unwrap_or(i64::MAX).saturating_sub(config.retention_bytes.max(0));
-        let mut judge =
-            Judge { log: self, config: &config, now_ms, start, high_watermark, excess, growing: (growing, newest) };
-        let mut count = 0;
-        for (index, segment) in segments.iter().enumerate() {
-            let segment_end = segments.get(index + 1).map_or(end, |next| next.base_offset);
-            if !judge.expired(segment, segment_end)? {
-                break;
-            }
-            count += 1;
+        if let Some(retained) = self.try_retain(now_ms, high_watermark, false)? {
+            return Ok(retained);
         }
-        if count == segments.len() && !self.roll_for_retention(end, now_ms)? {
+        self.checkpoint(now_ms)?;
+        Ok(self.try_retain(now_ms, high_watermark, true)?.unwrap_or_default())
+    }
+
+    /// `None` when a checkpoint is due first: what is known of producers must outlive their records, so there has to be a durable
+    /// snapshot from behind the segments that go. After one, segments that it does not cover stay.
+    fn try_retain(&self, now_ms: i64, high_watermark: i64, checkpointed: bool) -> Result<Option<Retained>, LogError> {
+        let _structure = self.structure.lock();
+        let survey = self.survey()?;
+        let mut count = survey.expired(self, now_ms, high_watermark)?;
+        let covered = survey.segments.iter().take_while(|(_, end)| *end <= survey.snapshot).count();
+        if count > covered {
+            if !checkpointed {
+                return Ok(None);
+            }
+            count = covered;
+        }
+        if count == survey.segments.len() && !self.roll_for_retention(survey.end, now_ms)? {
             count -= 1;
         }
         let mut retained = Retained::default();
-        for segment in segments.iter().take(count) {
+        for (segment, _) in survey.segments.iter().take(count) {
             self.remove_oldest(segment, now_ms)?;
             retained.segments += 1;
             retained.bytes += segment.size();
         }
-        Ok(retained)
+        Ok(Some(retained))
+    }
+
+    fn survey(&self) -> Result<Survey, LogError> {
+        let state = self.state.lock();
+        self.writable(&state)?;
+        let ends = state.segments().skip(1).map(|segment| segment.base_offset).chain(std::iter::once(state.end));
+        Ok(Survey {
+            config: state.config.clone(),
+            segments: state.segments().cloned().zip(ends).collect(),
+            start: state.start,
+            end: state.end,
+            size: state.size(),
+            newest: state.writer.max_timestamp().0,
+            snapshot: state.durable_snapshot,
+        })
     }
 
     /// Begins a new segment so that the growing one can go. False when something was appended since it was judged.
@@ -131,7 +146,7 @@ impl Log {
     /// Takes the oldest segment out of the log. Durable before the next one goes, so that a crash leaves no gap.
     fn remove_oldest(&self, segment: &Arc<Segment>, now_ms: i64) -> Result<(), LogError> {
         let disk = self.resources.disk();
-        let renamed = segment.rename(&self.dir, Suffix::Deleted).and_then(|()| disk.sync_dir(&self.dir));
+        let renamed = segment.rename_deleted(&self.dir).and_then(|()| disk.sync_dir(&self.dir));
         renamed.map_err(|error| self.poison("removing a segment", error))?;
         let mut state = self.state.lock();
         state.sealed.remove(&segment.base_offset);
@@ -139,10 +154,10 @@ impl Log {
         let first = state.segments().next().map_or(state.end, |first| first.base_offset);
         state.start = state.start.max(first);
         state.first_dirty = state.first_dirty.max(state.start);
-        let start = state.start;
-        state.epochs.truncate_start(start);
+        // Not up to the start: that may fall back to here in a crash.
+        state.epochs.truncate_start(first);
         self.doom(&mut state, segment.clone(), now_ms);
-        self.drop_snapshots(&mut state)?;
+        self.drop_snapshots(&mut state);
         self.publish(&state);
         Ok(())
     }

@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) producers: ProducerState,
     /// Offsets of the producer snapshots on disk.
     pub(super) snapshots: BTreeSet<i64>,
+    /// Offset of the newest of them that this process has synced, -1 for none.
+    pub(super) durable_snapshot: i64,
     pub(super) tail: Tail,
     /// Counts appends and truncations.
     pub(super) changes: u64,
@@ -110,6 +112,13 @@ impl State {
             pending_times: times.to_vec(),
             sealed: false,
         }
+    }
+
+    /// The epochs from the log start on; those of what is stored may begin earlier.
+    pub(super) fn readable_epochs(&self) -> Epochs {
+        let mut epochs = self.epochs.clone();
+        epochs.truncate_start(self.start);
+        epochs
     }
 
     /// Bytes of all segments.

@@ -58,16 +58,19 @@ impl Log {
         self.reader(config).view(segment).await
     }
 
+    /// The segments with transaction indexes, from the one that holds an offset on.
+    pub(super) fn segments_with_txns(&self, from: i64) -> Vec<Arc<Segment>> {
+        let state = self.state.lock();
+        let first = state.segment_at(from).base_offset;
+        let behind = state.segments().filter(|segment| segment.base_offset >= first && segment.has_txns());
+        behind.cloned().collect()
+    }
+
     /// The aborted transactions that a consumer of `from..upper` needs to know.
     pub async fn aborted_transactions(&self, from: i64, upper: i64) -> Result<Vec<AbortedTxn>, ReadError> {
-        let segments: Vec<Arc<Segment>> = {
-            let state = self.state.lock();
-            let first = state.segment_at(from).base_offset;
-            state.segments().filter(|segment| segment.base_offset >= first).cloned().collect()
-        };
         let mut found = Vec::new();
-        for segment in segments.iter().filter(|segment| segment.has_txns()) {
-            if read_txns(segment, from, upper, &mut found).await? {
+        for segment in self.segments_with_txns(from) {
+            if read_txns(&segment, from, upper, &mut found).await? {
                 break;
             }
         }
@@ -76,7 +79,12 @@ impl Log {
 }
 
 /// Reads the transaction index of a segment. True when no later one can hold a transaction that begins before `upper`.
-async fn read_txns(segment: &Segment, from: i64, upper: i64, found: &mut Vec<AbortedTxn>) -> Result<bool, ReadError> {
+pub(super) async fn read_txns(
+    segment: &Segment,
+    from: i64,
+    upper: i64,
+    found: &mut Vec<AbortedTxn>,
+) -> Result<bool, ReadError> {
     let file = match segment.txn_index.get() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other?,

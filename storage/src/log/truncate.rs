@@ -5,13 +5,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{
-    Log, OpenOptions,
-    open::Loader,
-    recovery::Trust,
-    replay::{self, Snapshots},
-    state::State,
-};
+use super::{Log, OpenOptions, open::Loader, recovery::Trust, replay, state::State};
 use crate::{
     block_on::block_on,
     cache::tail::Tail,
@@ -21,19 +15,32 @@ use crate::{
         Segment,
         cursor::HEADER_WINDOW,
         format::Suffix,
+        reader::{View, damage},
         writer::{IndexBuilder, SegmentWriter},
     },
 };
+
+/// Where a log is cut.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Base offset of the segment.
+    segment: i64,
+    position: u64,
+    /// Nothing at or behind it stays.
+    offset: i64,
+}
 
 impl Log {
     /// Removes everything from `offset` on: afterwards the log ends there, or at the begin of the batch that held it. Below the
     /// log start it is [`Self::truncate_fully_and_start_at`]. Durable when it returns. Blocks.
     pub fn truncate_to(&self, offset: i64) -> Result<(), LogError> {
         let _structure = self.structure.lock();
-        let (start, end, recovery_point) = {
+        let (start, end, recovery_point, segment, view) = {
             let state = self.state.lock();
             self.writable(&state)?;
-            (state.start, state.end, state.recovery_point)
+            let segment = state.segment_at(offset);
+            let view = Arc::ptr_eq(&segment, &state.writer.segment).then(|| state.writer_view());
+            (state.start, state.end, state.recovery_point, segment, view)
         };
         if offset >= end {
             return Ok(());
@@ -41,11 +48,16 @@ impl Log {
         if offset < start {
             return self.restart_at(offset);
         }
-        if offset < recovery_point {
-            self.checkpoints.lower_recovery_point(&self.name, offset)?;
+        // The batch that holds the offset goes as a whole: what is appended begins below `offset`.
+        let cut = self.place_of(&segment, view, offset)?;
+        if cut.offset < recovery_point {
+            self.checkpoints.lower_recovery_point(&self.name, cut.offset)?;
         }
         let mut state = self.state.lock();
-        let cut = self.cut(&mut state, offset);
+        let cut = self.cut(&mut state, cut).and_then(|()| {
+            // The batch before may end below, where offsets have gaps.
+            self.checkpoints.lower_recovery_point(&self.name, state.end)
+        });
         self.publish(&state);
         cut.map_err(|error| LogError::Io(self.poison("truncation", error)))
     }
@@ -77,22 +89,19 @@ impl Log {
         self.truncated(state, offset)
     }
 
-    fn cut(&self, state: &mut State, offset: i64) -> io::Result<()> {
+    fn cut(&self, state: &mut State, place: Place) -> io::Result<()> {
         // What stays may be unsynced; afterwards only the cut itself is.
         for unsynced in std::mem::take(&mut state.unsynced) {
             unsynced.file.sync_now()?;
         }
-        let growing = state.writer.segment.clone();
-        let last_kept = state.sealed.range(..offset).next_back().map(|(_, segment)| segment.clone());
-        let last_kept = if growing.base_offset < offset { Some(growing) } else { last_kept };
-        let position = match &last_kept {
-            Some(segment) => Some(self.position_of(state, segment, offset)?),
-            None => None,
-        };
-        self.doom_from(state, offset)?;
-        let (writer, end) = match last_kept.zip(position) {
-            Some((segment, position)) => self.shorten(state, &segment, position)?,
-            None => (self.new_segment(state, offset)?, offset),
+        self.doom_from(state, place.offset)?;
+        let last_kept = state.segments().filter(|segment| segment.base_offset < place.offset).last().cloned();
+        let (writer, end) = match last_kept {
+            Some(segment) => {
+                let position = if segment.base_offset == place.segment { place.position } else { segment.size() };
+                self.shorten(state, &segment, position)?
+            }
+            None => (self.new_segment(state, place.offset)?, place.offset),
         };
         state.sealed.remove(&writer.segment.base_offset);
         state.writer = writer;
@@ -100,32 +109,35 @@ impl Log {
         let disk = self.resources.disk().as_ref();
         super::files::remove_snapshots(disk, &self.dir, &mut state.snapshots, |snapshot| snapshot > end)?;
         state.end = end;
-        let (from, producers) = replay::load_snapshot(disk, &self.dir, state, Snapshots::Newest { at_most: end })?;
+        let first = state.segments().next().map_or(end, |segment| segment.base_offset);
+        let (from, producers) = replay::load_snapshot(disk, &self.dir, state, first, end)?;
         state.producers = producers;
         replay::replay(&self.resources, state, from, end)?;
         self.truncated(state, end)
     }
 
     /// Where the batch with an offset begins, or the first one behind it.
-    fn position_of(&self, state: &State, segment: &Arc<Segment>, offset: i64) -> io::Result<u64> {
-        let reader = self.reader(&state.config);
-        let found = block_on(async {
-            let view = if Arc::ptr_eq(segment, &state.writer.segment) {
-                state.writer_view()
-            } else {
-                reader.view(segment).await?
+    fn place_of(&self, segment: &Arc<Segment>, view: Option<View>, offset: i64) -> Result<Place, LogError> {
+        let config = self.config();
+        let reader = self.reader(&config);
+        let found: Result<Place, ReadError> = block_on(async {
+            let view = match view {
+                Some(view) => view,
+                None => reader.view(segment).await?,
             };
             let mut cursor = reader.seek(&view, offset, HEADER_WINDOW).await?;
             loop {
                 let position = cursor.position();
+                let place = |offset| Place { segment: segment.base_offset, position, offset };
                 match cursor.next().await {
                     Ok(Some(found)) if found.header.last_offset() < offset => {}
-                    Ok(_) => return Ok(position),
-                    Err(error) => return Err(ReadError::Io(io::Error::other(error))),
+                    Ok(Some(found)) => return Ok(place(found.header.base_offset.min(offset))),
+                    Ok(None) => return Ok(place(offset)),
+                    Err(error) => return Err(damage(segment, offset, error)),
                 }
             }
         });
-        found.map_err(io::Error::other)
+        Ok(found?)
     }
 
     /// Takes the segments that begin at or behind an offset out of the log, the last one first, so that what a crash leaves has
@@ -134,7 +146,7 @@ impl Log {
         let segments: Vec<Arc<Segment>> = state.segments().cloned().collect();
         let disk = self.resources.disk();
         for segment in segments.iter().rev().filter(|segment| segment.base_offset >= offset) {
-            segment.rename(&self.dir, Suffix::Deleted)?;
+            segment.rename_deleted(&self.dir)?;
             disk.sync_dir(&self.dir)?;
             segment.remove()?;
             state.sealed.remove(&segment.base_offset);
@@ -166,11 +178,10 @@ impl Log {
         let loader = Loader { resources: &self.resources, options: &options, now_ms: state.writer.created_ms };
         let trust = Trust { below: i64::MAX, cut_from: i64::MAX };
         let scanned = loader.scan(segment.clone(), trust, &mut state.epochs.clone());
-        let mut scanned = scanned.map_err(|error| match error {
+        let scanned = scanned.map_err(|error| match error {
             OpenError::Io(error) => error,
             other => io::Error::other(other),
         })?;
-        scanned.writer.write_indexes()?;
         segment.offset_index.get()?.sync_now()?;
         segment.time_index.get()?.sync_now()?;
         Ok((scanned.writer, scanned.end))
@@ -196,6 +207,9 @@ impl Log {
         state.truncated_at = state.changes;
         (state.end, state.durable, state.synced) = (end, end, end);
         state.recovery_point = state.recovery_point.min(end);
+        if state.durable_snapshot > end {
+            state.durable_snapshot = -1;
+        }
         state.first_dirty = state.first_dirty.min(end);
         (state.unsynced_since_ms, state.flushing) = (None, false);
         Ok(())

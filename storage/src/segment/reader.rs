@@ -77,7 +77,7 @@ pub(crate) struct Reader<'a> {
 }
 
 /// A walk that met damage is an answer for the client, not a reason to stop.
-fn damage(segment: &Segment, offset: i64, error: WalkError) -> ReadError {
+pub(crate) fn damage(segment: &Segment, offset: i64, error: WalkError) -> ReadError {
     match error {
         WalkError::Io(error) => ReadError::Io(error),
         WalkError::Invalid { position, reason } => {
@@ -285,7 +285,8 @@ impl<'a> Reader<'a> {
         Ok(agrees.then_some(view.facts))
     }
 
-    /// Whether no batch behind the newest time entry is newer, and not much of the segment lies behind the last offset entry.
+    /// Whether the newest time entry is true, no batch behind it is newer, and not much of the segment lies behind the last offset
+    /// entry.
     async fn agrees_with_tail(&self, view: &View, known: i64) -> Result<bool, ReadError> {
         let last = match view.facts.offset_entries.checked_sub(1) {
             Some(last) => self.offsets(view).get::<OffsetEntry>(last).await?,
@@ -307,7 +308,10 @@ impl<'a> Reader<'a> {
                 Ok(None) | Err(WalkError::Invalid { .. }) => return Ok(true),
                 Err(WalkError::Io(error)) => return Err(error.into()),
             };
-            let newer = found.header.max_timestamp > view.facts.max_timestamp;
+            let named =
+                view.facts.time_entries > 0 && (found.header.base_offset..=found.header.last_offset()).contains(&known);
+            let newer = found.header.max_timestamp > view.facts.max_timestamp
+                || (named && found.header.max_timestamp != view.facts.max_timestamp);
             if found.position >= indexed {
                 (batches, bytes) = (batches + 1, bytes + found.len());
             }

@@ -186,7 +186,7 @@ impl SegmentWriter {
             _ => now_ms.saturating_sub(self.created_ms),
         };
         self.size().saturating_add(addition.bytes) > config.segment_limit()
-            || age > config.segment_ms.saturating_sub(jitter_ms)
+            || age > config.segment_lifetime_ms().saturating_sub(jitter_ms)
             || self.index_full(config)
     }
 
