@@ -14,10 +14,12 @@
 //! The crate's `README.md` draws the picture.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub(crate) mod coordinator;
 pub mod fetch;
+pub mod http;
 pub mod loggers;
 pub(crate) mod metadata;
 pub mod metrics;
@@ -27,4 +29,5 @@ pub mod partition;
 pub(crate) mod producer_ids;
 pub mod purgatory;
 pub mod replication;
+pub(crate) mod tasks;
 pub(crate) mod topics;

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod lag;
 pub mod network;
 pub mod requests;
+pub(crate) mod state;
 pub mod topics;
 
 use std::fmt;

@@ -38,7 +38,7 @@ pub(super) async fn submit<C: Command>(
     };
     let done = async {
         let response = cx.node.controller.submit(command).await?;
-        cx.node.applied.until(cx.node.image().applied_index).await;
+        cx.node.applied.until(cx.node.controller.image().applied_index).await;
         Ok(response)
     };
     match tokio::time::timeout(patience, done).await {

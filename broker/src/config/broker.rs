@@ -121,10 +121,8 @@ pub struct LogConfig {
     pub initial_task_delay: Duration,
     /// `log.flush.scheduler.interval.ms`: how often page-cache logs are checked for `flush.ms`.
     pub flush_scheduler_interval: Duration,
-    /// `log.flush.offset.checkpoint.interval.ms`.
-    pub recovery_checkpoint_interval: Duration,
-    /// `log.flush.start.offset.checkpoint.interval.ms`.
-    pub start_offset_checkpoint_interval: Duration,
+    /// Files that logs may hold open together: a share of what the process may open.
+    pub open_files: usize,
     /// `num.recovery.threads.per.data.dir`.
     pub recovery_threads: usize,
 }
@@ -140,8 +138,6 @@ pub struct CleanerConfig {
     pub dedupe_buffer_bytes: u64,
     /// `log.cleaner.io.buffer.load.factor`: how full the map of keys may get.
     pub load_factor: f64,
-    /// `log.cleaner.io.buffer.size`.
-    pub io_buffer_bytes: usize,
     /// `log.cleaner.io.max.bytes.per.second`: reads and writes together.
     pub max_bytes_per_second: f64,
     /// `log.cleaner.backoff.ms`: pause when nothing needs compaction.

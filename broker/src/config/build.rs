@@ -198,8 +198,7 @@ impl<'a> Build<'a> {
             retention_check_interval: self.ms("log.retention.check.interval.ms")?,
             initial_task_delay: self.ms("log.initial.task.delay.ms")?,
             flush_scheduler_interval: self.ms("log.flush.scheduler.interval.ms")?,
-            recovery_checkpoint_interval: self.ms("log.flush.offset.checkpoint.interval.ms")?,
-            start_offset_checkpoint_interval: self.ms("log.flush.start.offset.checkpoint.interval.ms")?,
+            open_files: usize::try_from(self.machine.open_files).unwrap_or(usize::MAX) / 10,
             recovery_threads: self.size("num.recovery.threads.per.data.dir")?,
         })
     }
@@ -210,7 +209,6 @@ impl<'a> Build<'a> {
             threads: self.size("log.cleaner.threads")?,
             dedupe_buffer_bytes: clamp(self.number("log.cleaner.dedupe.buffer.size")?, 0, u64::MAX),
             load_factor: self.layers.get("log.cleaner.io.buffer.load.factor")?,
-            io_buffer_bytes: self.size("log.cleaner.io.buffer.size")?,
             max_bytes_per_second: self.layers.get("log.cleaner.io.max.bytes.per.second")?,
             backoff: self.ms("log.cleaner.backoff.ms")?,
         })

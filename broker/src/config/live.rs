@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use super::build::{Build, listener_hosts_are_loopback};
 use super::layers::{Dynamic, Layers};
@@ -17,6 +18,7 @@ pub struct LiveConfig {
     settings: Settings,
     machine: Machine,
     current: RwLock<Current>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl LiveConfig {
         derive_defaults(&mut settings, &machine);
         let config = Arc::new(build(&settings, &Dynamic::default(), &machine)?);
         let current = RwLock::new(Current { dynamic: Arc::default(), config });
-        Ok(Self { settings, machine, current })
+        Ok(Self { settings, machine, current, changes: watch::Sender::new(()) })
     }
 
     /// What the node was started with.
@@ -96,7 +98,13 @@ impl LiveConfig {
     pub fn apply(&self, dynamic: Dynamic) -> Result<Arc<BrokerConfig>, ConfigErrors> {
         let config = Arc::new(build(&self.settings, &dynamic, &self.machine)?);
         *self.current.write() = Current { dynamic: Arc::new(dynamic), config: config.clone() };
+        self.changes.send_replace(());
         Ok(config)
+    }
+
+    /// Tells when dynamic values came into force.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Runs `read` on the layers as they are now.

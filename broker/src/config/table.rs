@@ -43,6 +43,9 @@ const ONE_CONTROLLER_SERVERS: &str = "A cluster has one controller in this versi
     node.";
 const ONE_NODE: &str = "A cluster has one node in this version: there is nobody to replicate to or to keep in touch \
     with.";
+const OWN_BUFFERS: &str = "Compaction works with small buffers of a fixed size.";
+const OWN_CHECKPOINTS: &str = "Checkpoints are written within a second once 16 MiB or a minute of unproven data is there, \
+    and whenever the start of a log moves.";
 const OWN_METADATA_LOG: &str = "The metadata log decides on its own segments and snapshots.";
 const OWN_METRICS: &str =
     "Metrics are counted since the start and read at /metrics; there are no samples to configure.";

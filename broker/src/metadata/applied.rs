@@ -1,28 +1,41 @@
 //! How far this node has put the metadata into effect.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use goatq_controller::image::MetadataImage;
 use tokio::sync::watch;
 
 /// Waiting longer for it would help nobody: the client asks again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tells up to which index of the metadata log partitions are open and configurations in force.
+/// The image that is in effect: its partitions are open, its configurations in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Applied {
-    index: watch::Receiver<i64>,
+    images: watch::Receiver<Arc<MetadataImage>>,
 }
 
 impl Applied {
-    /// Follows `index`.
-    pub(crate) fn new(index: watch::Receiver<i64>) -> Self {
-        Self { index }
+    /// Follows `images`.
+    pub(crate) fn new(images: watch::Receiver<Arc<MetadataImage>>) -> Self {
+        Self { images }
     }
 
-    /// Waits until the index is reached; false when that takes too long or the node stops.
+    /// The image in effect now.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.images.borrow().clone()
+    }
+
+    /// Tells of each image that comes into effect.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<MetadataImage>> {
+        self.images.clone()
+    }
+
+    /// Waits until everything up to an index of the metadata log is in effect; false when that takes too long or the node
+    /// stops.
     pub(crate) async fn until(&self, index: i64) -> bool {
-        let mut current = self.index.clone();
-        let reached = current.wait_for(|current| *current >= index);
+        let mut images = self.images.clone();
+        let reached = images.wait_for(|image| image.applied_index >= index);
         matches!(tokio::time::timeout(PATIENCE, reached).await, Ok(Ok(_)))
     }
 }

@@ -1,9 +1,12 @@
 //! The threads that serve connections: each has one single-threaded runtime, and a connection stays on one of them.
 
 use std::future::Future;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
 
 /// Where connections are put: a list of runtimes, used in turn.
 ///
@@ -14,6 +17,13 @@ pub struct Workers {
     next: AtomicUsize,
 }
 
+/// The threads behind [`Workers`], to be ended with the process.
+#[derive(Debug)]
+pub struct WorkerThreads {
+    stop: CancellationToken,
+    threads: Vec<JoinHandle<()>>,
+}
+
 impl Workers {
     /// Everything on the runtime of the caller.
     ///
@@ -21,6 +31,23 @@ impl Workers {
     /// When called outside a runtime.
     pub fn current() -> Self {
         Self { handles: vec![Handle::current()], next: AtomicUsize::new(0) }
+    }
+
+    /// `count` threads (at least one), each with a runtime of its own.
+    ///
+    /// # Errors
+    /// The system gives no more threads or no more descriptors.
+    pub fn start(count: usize) -> io::Result<(Self, WorkerThreads)> {
+        let stop = CancellationToken::new();
+        let (mut handles, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..count.max(1) {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            handles.push(runtime.handle().clone());
+            let stop = stop.clone();
+            let thread = std::thread::Builder::new().name(format!("net-{number}"));
+            threads.push(thread.spawn(move || runtime.block_on(stop.cancelled()))?);
+        }
+        Ok((Self { handles, next: AtomicUsize::new(0) }, WorkerThreads { stop, threads }))
     }
 
     /// How many runtimes there are.
@@ -37,5 +64,17 @@ impl Workers {
     /// Runs a future on one runtime: number `worker`, modulo their count.
     pub fn spawn_on(&self, worker: usize, future: impl Future<Output = ()> + Send + 'static) {
         self.handles[worker % self.handles.len()].spawn(future);
+    }
+}
+
+impl WorkerThreads {
+    /// Ends the threads; what still runs on them is dropped.
+    pub fn join(self) {
+        self.stop.cancel();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a network thread had panicked");
+            }
+        }
     }
 }

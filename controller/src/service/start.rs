@@ -144,15 +144,17 @@ async fn form(
     if new && voters.contains_key(raft.node_id()) {
         raft.initialize(voters).await.map_err(raft_error)?;
     }
-    let alone = {
-        let metrics = raft.metrics();
-        let now = metrics.borrow_watched();
-        now.membership_config.voter_ids().eq([*raft.node_id()])
-    };
+    // Asked of Raft itself: the metrics may still show a node without voters.
+    let id = *raft.node_id();
+    let alone = raft.with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([id])).await;
+    let alone = alone.map_err(raft_error)?;
     let form = FormCluster { cluster_id: config.cluster_id.clone() };
     if alone {
-        // Nobody else can win, so there is nothing to wait for.
-        raft.trigger().elect(false).await.map_err(raft_error)?;
+        // Nobody else can win, so there is nothing to wait for. A new quorum has called its election already; another one would
+        // interrupt the leadership that it gives.
+        if !new {
+            raft.trigger().elect(false).await.map_err(raft_error)?;
+        }
         lead(raft).await?;
         let formed = controller.submit(form).await;
         formed.map_err(|error| StartError::Raft(error.to_string()))??;

@@ -138,7 +138,8 @@ impl Writer {
         complete_all(waiting.drain(..), Err(SubmitError::NotLeader { leader: None }));
     }
 
-    /// Waits until this node, which leads, has applied everything from before its leadership. An error if it does not lead.
+    /// Waits until this node, which leads, has applied everything from before its leadership. An error if another node may lead;
+    /// the only voter always comes to lead, once its vote is on disk.
     async fn lead(&self) -> Result<(), SubmitError> {
         let mut metrics = self.raft.metrics();
         loop {
@@ -147,11 +148,13 @@ impl Writer {
                 if now.running_state.is_err() {
                     return Err(SubmitError::Stopped);
                 }
-                if now.state != ServerState::Leader {
+                // In term 0 openraft calls the only voter of a new quorum a leader for a moment, before it votes for itself.
+                let leads = now.state == ServerState::Leader && now.current_term > 0;
+                if !leads && !now.membership_config.voter_ids().eq([now.id]) {
                     let leader = now.current_leader.and_then(|id| i32::try_from(id).ok());
                     return Err(SubmitError::NotLeader { leader });
                 }
-                if now.last_applied.is_some_and(|applied| applied.leader_id.term == now.current_term) {
+                if leads && now.last_applied.is_some_and(|applied| applied.leader_id.term == now.current_term) {
                     return Ok(());
                 }
             }

@@ -1,5 +1,6 @@
 //! Compaction.
 
+use super::OWN_BUFFERS;
 use crate::config::key::Valid::{Any, AtLeast, ListOf, Ratio};
 use crate::config::key::keys;
 
@@ -14,8 +15,7 @@ keys! { pub(super) KEYS:
         "Whether compaction runs at all.";
     "log.cleaner.io.buffer.load.factor" Double Some("0.9"), Medium Cluster Any, Honoured
         "How full the map of keys may get, 0 to 1.";
-    "log.cleaner.io.buffer.size" Int Some("524288"), Medium Cluster AtLeast(0), Honoured
-        "Memory for reading and writing during compaction, bytes, over all threads.";
+    "log.cleaner.io.buffer.size" Int Some("524288"), Medium ReadOnly AtLeast(0), Inert OWN_BUFFERS;
     "log.cleaner.io.max.bytes.per.second" Double Some("1.7976931348623157E308"), Medium Cluster Any, Honoured
         "Bytes a second that compaction reads and writes together.";
     "log.cleaner.max.compaction.lag.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(1), Honoured

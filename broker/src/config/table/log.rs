@@ -1,6 +1,6 @@
 //! Logs and the directories they lie in.
 
-use super::{NO_CORDON, ONE_NODE};
+use super::{NO_CORDON, ONE_NODE, OWN_CHECKPOINTS};
 use crate::config::key::Valid::{Any, AtLeast, Between, GzipLevel, OneOf};
 use crate::config::key::keys;
 
@@ -35,13 +35,11 @@ keys! { pub(super) KEYS:
          acknowledgement anyway.";
     "log.flush.interval.ms" Long None, High Cluster Any, Honoured
         "Time after which unsynced records of a page-cache log are synced. Unset: log.flush.scheduler.interval.ms.";
-    "log.flush.offset.checkpoint.interval.ms" Int Some("60000"), High ReadOnly AtLeast(0), Honoured
-        "How often the end of what is known to be on disk is written down; a restart after a crash reads from \
-         there.";
+    "log.flush.offset.checkpoint.interval.ms" Int Some("60000"), High ReadOnly AtLeast(0), Inert OWN_CHECKPOINTS;
     "log.flush.scheduler.interval.ms" Long Some("9223372036854775807"), High ReadOnly Any, Honoured
         "How often logs are looked at for log.flush.interval.ms; also its value when that is unset.";
-    "log.flush.start.offset.checkpoint.interval.ms" Int Some("60000"), High ReadOnly AtLeast(0), Honoured
-        "How often first offsets of logs are written down.";
+    "log.flush.start.offset.checkpoint.interval.ms" Int Some("60000"), High ReadOnly AtLeast(0),
+        Inert OWN_CHECKPOINTS;
     "log.index.interval.bytes" Int Some("4096"), Medium Cluster AtLeast(0), Honoured
         "Bytes of records between two entries of the offset index.";
     "log.index.size.max.bytes" Int Some("10485760"), Medium Cluster AtLeast(4), Honoured

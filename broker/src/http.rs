@@ -1,0 +1,101 @@
+//! What is served over HTTP: metrics and health, on loopback unless configured otherwise.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/metrics` | OpenMetrics text |
+//! | `/livez` | 200 while the process can answer at all |
+//! | `/healthz` | 200 unless a disk or the controller failed |
+//! | `/readyz` | 200 while requests are served; else 503 with what the node is doing |
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::node::health::{Health, Phase};
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The node's phase.
+    pub health: Arc<Health>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// Ends windows of quantiles.
+    pub clock: Arc<dyn Clock>,
+}
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A listening HTTP server.
+pub struct HttpServer {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl HttpServer {
+    /// Binds `address` (`host:port`).
+    ///
+    /// # Errors
+    /// The address is not known or in use.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until cancelled; requests under way are answered.
+    pub async fn serve(self, state: HttpState, cancel: CancellationToken) {
+        let served = axum::serve(self.listener, router(state)).with_graceful_shutdown(cancel.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    }
+}
+
+fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(state)
+}
+
+async fn metrics(State(state): State<HttpState>) -> Response {
+    match state.metrics.encode(state.clock.monotonic()) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn healthz(State(state): State<HttpState>) -> Response {
+    match state.health.phase() {
+        Phase::Failed(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("failed: {reason}\n")).into_response(),
+        _ => "healthy\n".into_response(),
+    }
+}
+
+async fn readyz(State(state): State<HttpState>) -> Response {
+    let busy = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    match state.health.phase() {
+        Phase::Serving => "ready\n".into_response(),
+        Phase::Starting(step) => busy(format!("starting: {step}\n")),
+        Phase::Stopping => busy("stopping\n".to_owned()),
+        Phase::Failed(reason) => busy(format!("failed: {reason}\n")),
+    }
+}

@@ -1,0 +1,446 @@
+//! Starting a node: one step after the other, each with what the next one needs.
+//!
+//! Directories -> metadata -> listeners bound -> partitions open -> broker registered -> groups -> tasks -> serving.
+//! Logs are opened before the broker says that it is there, so that nobody is sent to a partition that is not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use goatq_controller::Controller;
+use goatq_controller::decide::TopicDefaults;
+use goatq_controller::decide::brokers::{RegisterBroker, RegisterBrokerError};
+use goatq_controller::entropy::Entropy;
+use goatq_controller::feature::SupportedFeatures;
+use goatq_controller::image::Endpoint;
+use goatq_controller::service::{ClusterConfig, MetadataStorage, SubmitError};
+use goatq_protocol::Uuid;
+use goatq_storage::io::Disk;
+use goatq_storage::log_dir::LogDirError;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::health::{Health, Phase};
+use super::network::{limits, net_config};
+use super::offload::Offload;
+use super::storage::{OpenDirs, open_dirs, run_commits};
+use super::workers::Workers;
+use super::{Node, RunningNode};
+use crate::api::Dispatcher;
+use crate::clock::Clock;
+use crate::config::listener::Listener;
+use crate::config::machine::Machine;
+use crate::config::settings::{ConfigErrors, Settings};
+use crate::config::validator::TableValidator;
+use crate::config::{BrokerConfig, LiveConfig};
+use crate::coordinator::group::{GroupCoordinator, GroupParts};
+use crate::fetch::session::SessionConfig;
+use crate::fetch::{FetchLimits, FetchState};
+use crate::http::{HttpServer, HttpState};
+use crate::loggers::Loggers;
+use crate::metadata::applied::Applied;
+use crate::metadata::apply::{Applier, ApplyParts};
+use crate::metrics::Metrics;
+use crate::metrics::state::StateCollector;
+use crate::net::server::{BindError, BoundListeners, Server};
+use crate::partition::{PartitionContext, PartitionRegistry};
+use crate::producer_ids::ProducerIds;
+use crate::purgatory::Purgatory;
+use crate::tasks::{self, TaskParts};
+use crate::topics::auto_create::AutoCreate;
+
+/// Producers and coordinators that may wait for commits at a time.
+const MAX_COMMIT_WAITERS: usize = 1_000_000;
+
+/// What a node is started with.
+pub struct NodeOptions {
+    /// What was configured.
+    pub settings: Settings,
+    /// What defaults depend on.
+    pub machine: Machine,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+    /// Where logs lie.
+    pub disk: Arc<dyn Disk>,
+    /// Where connections are served.
+    pub workers: Workers,
+    /// Where blocking work runs.
+    pub offload: Offload,
+    /// Levels of logging.
+    pub loggers: Loggers,
+    /// From the operating system: ids that are made here must not meet those of other nodes. Fixed in simulations.
+    pub seed: [u8; 32],
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A directory cannot be used.
+    #[error(transparent)]
+    LogDir(#[from] LogDirError),
+    /// The controller did not start.
+    #[error(transparent)]
+    Controller(#[from] goatq_controller::service::StartError),
+    /// The host of a listener has no address.
+    #[error("listener {listener}: the host {host:?} has no address: {source}")]
+    Resolve {
+        /// Name of the listener.
+        listener: String,
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// A listener could not be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The HTTP listener could not be bound.
+    #[error(
+        "http.listener {address}: {source}. Another node may run here; choose another address, or none with http.listener="
+    )]
+    Http {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The controller refused the broker.
+    #[error(transparent)]
+    Register(#[from] RegisterBrokerError),
+    /// The controller could not be asked.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// What all steps share.
+struct Starting {
+    config: Arc<LiveConfig>,
+    clock: Arc<dyn Clock>,
+    offload: Offload,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    entropy: Entropy,
+    seeds: StdRng,
+    tracker: TaskTracker,
+    commits: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Starting {
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.seeds.fill_bytes(&mut seed);
+        seed
+    }
+
+    fn enter(&self, step: &'static str) {
+        tracing::debug!(step, "starting");
+        self.health.enter(Phase::Starting(step));
+    }
+}
+
+/// Starts a node; see the module. Must be called within a runtime, which its tasks stay on.
+///
+/// # Errors
+/// See [`StartError`]. What was started until then is stopped; the directories count as not shut down cleanly.
+pub(super) async fn start(options: NodeOptions) -> Result<RunningNode, StartError> {
+    let cancel = CancellationToken::new();
+    let guard = cancel.clone().drop_guard();
+    let running = start_all(options, cancel).await?;
+    guard.disarm();
+    Ok(running)
+}
+
+async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<RunningNode, StartError> {
+    let config = Arc::new(LiveConfig::new(options.settings, options.machine)?);
+    let fixed = config.current();
+    let mut seeds = StdRng::from_seed(options.seed);
+    let mut seed = [0; 32];
+    seeds.fill_bytes(&mut seed);
+    let mut starting = Starting {
+        config,
+        clock: options.clock,
+        offload: options.offload,
+        metrics: Arc::new(Metrics::new()),
+        health: Arc::default(),
+        entropy: Entropy::from_seed(seed),
+        seeds,
+        tracker: TaskTracker::new(),
+        commits: TaskTracker::new(),
+        cancel,
+    };
+    let http_address = start_http(&starting, &fixed).await?;
+    starting.enter("log directories");
+    let dirs = open_directories(&mut starting, options.disk.clone()).await?;
+    starting.enter("metadata");
+    let controller = start_controller(&mut starting, &fixed, &dirs, options.disk).await?;
+    let (bound, addresses) = bind(&fixed)?;
+    starting.enter("partitions");
+    let partitions = Arc::new(PartitionRegistry::default());
+    let applier = applier(&mut starting, &fixed, &dirs, &partitions);
+    let applied = Applied::new(applier.published());
+    applier.start(controller.image()).await;
+    starting.enter("registration");
+    let broker_epoch = register(&mut starting, &fixed, &controller, &dirs, &addresses).await?;
+    starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
+    applied.until(controller.image().applied_index).await;
+    let node = node(&mut starting, &dirs, controller, partitions, applied, options.loggers);
+    observe(&starting, &node, &dirs);
+    let server = serve(&starting, &node, bound, options.workers);
+    starting.health.enter(Phase::Serving);
+    Ok(RunningNode {
+        node,
+        server,
+        dirs: dirs.all(),
+        broker_epoch,
+        addresses,
+        http_address,
+        health: starting.health,
+        tracker: starting.tracker,
+        commits: starting.commits,
+        cancel: starting.cancel,
+    })
+}
+
+/// What follows the metadata.
+fn applier(
+    starting: &mut Starting,
+    config: &BrokerConfig,
+    dirs: &OpenDirs,
+    partitions: &Arc<PartitionRegistry>,
+) -> Applier {
+    let commits = Purgatory::new(MAX_COMMIT_WAITERS);
+    Applier::new(ApplyParts {
+        context: PartitionContext { node_id: config.identity.node_id, commits },
+        dirs: dirs.data.clone(),
+        config: starting.config.clone(),
+        partitions: partitions.clone(),
+        metrics: starting.metrics.clone(),
+        clock: starting.clock.clone(),
+        offload: starting.offload,
+        entropy: Entropy::from_seed(starting.seed()),
+    })
+}
+
+/// What requests see, from parts that are ready.
+fn node(
+    starting: &mut Starting,
+    dirs: &OpenDirs,
+    controller: Controller,
+    partitions: Arc<PartitionRegistry>,
+    applied: Applied,
+    loggers: Loggers,
+) -> Arc<Node> {
+    let config = starting.config.clone();
+    let fixed = config.current();
+    let groups = start_groups(starting, &fixed, &partitions, &applied);
+    Arc::new(Node {
+        id: fixed.identity.node_id,
+        auto_create: AutoCreate::new(controller.clone(), config.clone(), applied.clone()),
+        producer_ids: ProducerIds::new(controller.clone(), fixed.identity.node_id),
+        fetch: FetchState::new(fetch_limits(&fixed), starting.seed()),
+        clock: starting.clock.clone(),
+        metrics: starting.metrics.clone(),
+        dirs: dirs.data.clone(),
+        offload: starting.offload,
+        loggers,
+        partitions,
+        groups,
+        applied,
+        config,
+        controller,
+    })
+}
+
+/// The HTTP server comes first, so that probes see how far the start is.
+async fn start_http(starting: &Starting, config: &BrokerConfig) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = &config.network.http_listener else { return Ok(None) };
+    let failed = |source| StartError::Http { address: address.clone(), source };
+    let server = HttpServer::bind(address).await.map_err(failed)?;
+    let bound = server.address();
+    let state =
+        HttpState { health: starting.health.clone(), metrics: starting.metrics.clone(), clock: starting.clock.clone() };
+    starting.tracker.spawn(server.serve(state, starting.cancel.clone()));
+    Ok(Some(bound))
+}
+
+async fn open_directories(starting: &mut Starting, disk: Arc<dyn Disk>) -> Result<OpenDirs, StartError> {
+    let config = starting.config.current();
+    let mut entropy = Entropy::from_seed(starting.seed());
+    let dirs = starting.offload.run(move || open_dirs(&disk, &config, &mut entropy)).await?;
+    run_commits(&dirs.all(), &starting.commits);
+    Ok(dirs)
+}
+
+async fn start_controller(
+    starting: &mut Starting,
+    config: &BrokerConfig,
+    dirs: &OpenDirs,
+    disk: Arc<dyn Disk>,
+) -> Result<Controller, StartError> {
+    let cluster = ClusterConfig {
+        cluster_id: Some(dirs.cluster_id.as_str().into()),
+        topic_defaults: TopicDefaults {
+            num_partitions: config.topics.num_partitions,
+            replication_factor: config.topics.default_replication_factor.unwrap_or(1),
+        },
+        ..ClusterConfig::single(config.identity.node_id, dirs.metadata.directory_id(), starting.seed())
+    };
+    let storage = MetadataStorage {
+        disk,
+        log_dir: dirs.metadata.path().to_owned(),
+        resources: dirs.metadata.resources().clone(),
+        commit: dirs.metadata.commit().clone(),
+        offload: starting.offload == Offload::Threads,
+    };
+    let validator = Arc::new(TableValidator::new(starting.config.clone()));
+    Ok(Controller::start(cluster, storage, validator).await?)
+}
+
+fn resolve(listener: &Listener) -> Result<SocketAddr, StartError> {
+    let host = if listener.host.is_empty() { "::" } else { &listener.host };
+    let failed = |source| StartError::Resolve { listener: listener.name.clone(), host: host.to_owned(), source };
+    let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
+    addresses.next().ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
+}
+
+type Bound = (BoundListeners, BTreeMap<String, SocketAddr>);
+
+fn bind(config: &BrokerConfig) -> Result<Bound, StartError> {
+    let mut bound = BoundListeners::default();
+    let mut addresses = BTreeMap::new();
+    for listener in &config.network.listeners {
+        let address = match bound.bind(&listener.name, resolve(listener)?) {
+            // A machine without IPv6.
+            Err(_) if listener.host.is_empty() => {
+                bound.bind(&listener.name, SocketAddr::from(([0, 0, 0, 0], listener.port)))?
+            }
+            address => address?,
+        };
+        addresses.insert(listener.name.clone(), address);
+    }
+    Ok((bound, addresses))
+}
+
+/// What clients are told: the advertised host and port, or what is bound.
+fn endpoints(config: &BrokerConfig, addresses: &BTreeMap<String, SocketAddr>) -> Vec<Endpoint> {
+    let endpoint = |listener: &Listener| {
+        let told = config.network.advertised.get(&listener.name).unwrap_or(listener);
+        let bound = addresses.get(&listener.name).map_or(told.port, SocketAddr::port);
+        Endpoint {
+            listener: listener.name.as_str().into(),
+            host: told.host.as_str().into(),
+            port: if told.port == 0 { bound } else { told.port },
+            security: listener.security,
+        }
+    };
+    config.network.listeners.iter().map(endpoint).collect()
+}
+
+async fn register(
+    starting: &mut Starting,
+    config: &BrokerConfig,
+    controller: &Controller,
+    dirs: &OpenDirs,
+    addresses: &BTreeMap<String, SocketAddr>,
+) -> Result<i64, StartError> {
+    let supported = SupportedFeatures::current();
+    let command = RegisterBroker {
+        id: config.identity.node_id,
+        cluster_id: Some(controller.image().cluster_id.clone()),
+        incarnation: starting.entropy.uuid(),
+        endpoints: endpoints(config, addresses),
+        rack: config.identity.rack.as_deref().map(Into::into),
+        features: supported.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
+        log_dirs: dirs.data.iter().map(|dir| dir.directory_id()).collect::<Vec<Uuid>>(),
+        // The metadata is complete here: the controller is in this very process.
+        fenced: false,
+    };
+    Ok(controller.submit(command).await??)
+}
+
+fn start_groups(
+    starting: &mut Starting,
+    config: &BrokerConfig,
+    partitions: &Arc<PartitionRegistry>,
+    applied: &Applied,
+) -> Arc<GroupCoordinator> {
+    GroupCoordinator::start(GroupParts {
+        node_id: config.identity.node_id,
+        groups: config.groups.clone(),
+        offsets: config.offsets.clone(),
+        clock: starting.clock.clone(),
+        metrics: starting.metrics.groups.clone(),
+        partitions: partitions.clone(),
+        images: applied.watch(),
+        rng: StdRng::from_seed(starting.seed()),
+        tasks: starting.tracker.clone(),
+        cancel: starting.cancel.clone(),
+    })
+}
+
+fn fetch_limits(config: &BrokerConfig) -> FetchLimits {
+    FetchLimits {
+        max_bytes: config.fetch.max_bytes,
+        response_memory: usize::try_from(config.network.request_memory_bytes).unwrap_or(usize::MAX),
+        sessions: SessionConfig { slots: config.fetch.session_slots, ..SessionConfig::default() },
+    }
+}
+
+/// Background work, and what is read when metrics are scraped.
+fn observe(starting: &Starting, node: &Arc<Node>, dirs: &OpenDirs) {
+    let parts = TaskParts {
+        config: node.config.clone(),
+        clock: node.clock.clone(),
+        dirs: dirs.all(),
+        partitions: node.partitions.clone(),
+        offload: starting.offload,
+        health: starting.health.clone(),
+        cancel: starting.cancel.clone(),
+    };
+    tasks::start(&parts, &starting.tracker);
+    node.metrics.collect_from(StateCollector { node: Arc::downgrade(node) });
+    starting.tracker.spawn(watch_controller(node.controller.clone(), starting.health.clone(), starting.cancel.clone()));
+}
+
+/// Tells when the controller cannot go on.
+async fn watch_controller(controller: Controller, health: Arc<Health>, cancel: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Some(failure) = controller.status().failure {
+            health.enter(Phase::Failed(format!("controller: {failure}")));
+            return;
+        }
+    }
+}
+
+fn serve(starting: &Starting, node: &Arc<Node>, bound: BoundListeners, workers: Workers) -> Arc<Server> {
+    let config = node.config.current();
+    let dispatcher = Arc::new(Dispatcher::new(node.clone()));
+    let network = node.metrics.network.clone();
+    let server = Arc::new(bound.serve(net_config(&config.network), Arc::new(workers), dispatcher, network));
+    let (live, follower) = (node.config.clone(), server.clone());
+    let cancel = starting.cancel.clone();
+    starting.tracker.spawn(async move {
+        let mut changes = live.changes();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+            follower.set_limits(limits(&live.current().network));
+        }
+    });
+    server
+}

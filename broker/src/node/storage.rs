@@ -1,0 +1,91 @@
+//! Opening the log directories: identity, lock, group commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use goatq_controller::entropy::Entropy;
+use goatq_storage::config::CacheLimits;
+use goatq_storage::io::Disk;
+use goatq_storage::log_dir::health::Reserve;
+use goatq_storage::log_dir::{LogDir, LogDirConfig, LogDirError};
+use tokio_util::task::TaskTracker;
+
+use crate::config::BrokerConfig;
+
+/// The directories of a node, open.
+pub(super) struct OpenDirs {
+    /// Those of partitions, in the order of `log.dirs`.
+    pub(super) data: Vec<Arc<LogDir>>,
+    /// That of the metadata log: one of them, or one of its own.
+    pub(super) metadata: Arc<LogDir>,
+    /// The cluster that all of them belong to.
+    pub(super) cluster_id: String,
+}
+
+impl OpenDirs {
+    /// Every directory once.
+    pub(super) fn all(&self) -> Vec<Arc<LogDir>> {
+        let mut all = self.data.clone();
+        if !all.iter().any(|dir| Arc::ptr_eq(dir, &self.metadata)) {
+            all.push(self.metadata.clone());
+        }
+        all
+    }
+}
+
+/// The cluster a directory says it belongs to; the first one that says so decides, and the others are checked against it
+/// when they are opened.
+fn known_cluster(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Option<String>, LogDirError> {
+    for path in paths {
+        if let Some(identity) = LogDir::identity(disk, path)? {
+            return Ok(Some(identity.cluster_id));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens all directories of the configuration. A new cluster gets the configured id or a new one. Blocks.
+pub(super) fn open_dirs(
+    disk: &Arc<dyn Disk>,
+    config: &BrokerConfig,
+    entropy: &mut Entropy,
+) -> Result<OpenDirs, LogDirError> {
+    let mut paths = config.log.dirs.clone();
+    if !paths.contains(&config.log.metadata_dir) {
+        paths.push(config.log.metadata_dir.clone());
+    }
+    let configured = config.identity.cluster_id.clone();
+    let known = known_cluster(&**disk, &paths)?;
+    // A configured id that differs from that of the directories is refused when they are opened.
+    let cluster_id = configured.or(known).unwrap_or_else(|| entropy.uuid().to_string());
+    let mut dirs = Vec::with_capacity(paths.len());
+    for path in &paths {
+        dirs.push(LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, entropy))?);
+    }
+    let position = |path: &Path| paths.iter().position(|known| known == path).unwrap_or_default();
+    let metadata = dirs[position(&config.log.metadata_dir)].clone();
+    dirs.truncate(config.log.dirs.len());
+    Ok(OpenDirs { data: dirs, metadata, cluster_id })
+}
+
+fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) -> LogDirConfig {
+    let caches = CacheLimits::default();
+    // Most files a process may open are for connections; each directory gets a share of the rest.
+    let open_files = caches.open_files.min(config.log.open_files / config.log.dirs.len().max(1));
+    LogDirConfig {
+        cluster_id: cluster_id.to_owned(),
+        node_id: config.identity.node_id,
+        fresh_directory_id: entropy.uuid(),
+        reserve: Reserve { bytes: config.log.reserve_bytes, percent: config.log.reserve_percent },
+        caches: CacheLimits { open_files: open_files.max(16), ..caches },
+        recovery_threads: config.log.recovery_threads.max(1),
+    }
+}
+
+/// Starts the group commit of each directory. The loops end when the directories are closed.
+pub(super) fn run_commits(dirs: &[Arc<LogDir>], tracker: &TaskTracker) {
+    for dir in dirs {
+        let dir = dir.clone();
+        tracker.spawn(async move { dir.run().await });
+    }
+}
