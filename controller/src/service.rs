@@ -180,6 +180,9 @@ pub struct Controller {
     running: Arc<Running>,
 }
 
+/// How long a shutdown waits for the entry that is being written.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// What the handles share.
 struct Running {
     raft: MetadataQuorum,
@@ -268,7 +271,8 @@ impl Controller {
 
     /// How the quorum is.
     pub fn status(&self) -> QuorumStatus {
-        status::status(&self.running.raft.metrics().borrow_watched())
+        let applied = self.running.images.borrow().applied_index;
+        status::status(&self.running.raft.metrics().borrow_watched(), applied)
     }
 
     /// Bytes of the metadata log on disk.
@@ -279,10 +283,13 @@ impl Controller {
     /// Stops: what is queued is answered with [`SubmitError::Stopped`]; everything acknowledged is durable. Idempotent.
     pub async fn shutdown(&self) {
         self.running.stop.send_replace(true);
-        if let Some(writer) = self.running.writer.lock().await.take() {
-            // A writer that panicked has stopped as well.
-            writer.await.ok();
+        if let Some(mut writer) = self.running.writer.lock().await.take() {
+            // Without a quorum nothing is ever written: then Raft is stopped under the writer. One that panicked has stopped too.
+            let stopped = tokio::time::timeout(GRACE, &mut writer).await.is_ok();
             self.running.raft.shutdown().await.ok();
+            if !stopped {
+                writer.await.ok();
+            }
             let log = self.running.log.clone();
             let closed = match self.running.offload {
                 true => tokio::task::spawn_blocking(move || log.close(0)).await.map_err(|error| error.to_string()),

@@ -55,23 +55,12 @@ pub fn check(name: &str) -> Result<(), TopicNameError> {
     }
 }
 
-/// Finds an existing topic whose name differs from `name` only in dots against underscores.
-///
-/// Such names share everything up to the first dot or underscore, so only names with that prefix are looked at.
-pub fn find_collision<'a>(topics: &'a TopicsImage, name: &str) -> Option<&'a ByteString> {
-    let ambiguous = |c: char| matches!(c, '.' | '_');
-    let prefix = name.split(ambiguous).next().unwrap_or_default();
-    if prefix.len() == name.len() {
-        return None;
-    }
-    topics
-        .names_from(prefix)
-        .take_while(|other| other.starts_with(prefix))
-        .find(|other| &***other != name && collides(other, name))
+/// What metrics make of a name with dots or underscores: dots become underscores. `None` for other names, which stay as they are.
+pub fn fold(name: &str) -> Option<ByteString> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }
 
-/// Whether two names are the same once dots are underscores.
-pub fn collides(left: &str, right: &str) -> bool {
-    let fold = |byte: u8| if byte == b'.' { b'_' } else { byte };
-    left.bytes().map(fold).eq(right.bytes().map(fold))
+/// Finds an existing topic whose name differs from `name` only in dots against underscores.
+pub fn find_collision<'a>(topics: &'a TopicsImage, name: &str) -> Option<&'a ByteString> {
+    topics.same_in_metrics(name).filter(|other| &***other != name)
 }

@@ -171,7 +171,7 @@ type Created = (CreatedTopic, Vec<MetadataRecord>);
 fn create(
     topic: &NewTopic,
     cx: &mut Context<'_>,
-    folded: &mut BTreeMap<String, ByteString>,
+    folded: &mut BTreeMap<ByteString, ByteString>,
 ) -> Result<Created, CreateTopicError> {
     check_name(topic, cx, folded)?;
     let configs = checked_configs(topic, cx)?;
@@ -191,18 +191,16 @@ fn create(
     for (partition, replicas) in (0..).zip(replicas) {
         records.push(new_partition(cx.image, id, partition, replicas)?.into());
     }
-    folded.insert(fold(&topic.name), topic.name.clone());
+    if let Some(name) = topic_name::fold(&topic.name) {
+        folded.insert(name, topic.name.clone());
+    }
     Ok((created, records))
-}
-
-fn fold(name: &str) -> String {
-    name.replace('.', "_")
 }
 
 fn check_name(
     topic: &NewTopic,
     cx: &Context<'_>,
-    folded: &BTreeMap<String, ByteString>,
+    folded: &BTreeMap<ByteString, ByteString>,
 ) -> Result<(), CreateTopicError> {
     topic_name::check(&topic.name)?;
     if *topic.name == *METADATA_TOPIC {
@@ -211,7 +209,8 @@ fn check_name(
     if cx.image.topics.by_name(&topic.name).is_some() {
         return Err(CreateTopicError::Exists(topic.name.clone()));
     }
-    let existing = topic_name::find_collision(&cx.image.topics, &topic.name).or_else(|| folded.get(&fold(&topic.name)));
+    let existing = topic_name::find_collision(&cx.image.topics, &topic.name)
+        .or_else(|| topic_name::fold(&topic.name).and_then(|name| folded.get(&name)));
     match existing {
         Some(existing) => {
             Err(TopicNameError::Collision { name: topic.name.to_string(), existing: existing.clone() }.into())

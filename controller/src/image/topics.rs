@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use goatq_protocol::Uuid;
 
 use super::ordered::OrderedMap;
+use crate::topic_name;
 
 /// The leader of a partition that has none.
 pub const NO_LEADER: i32 = -1;
@@ -75,6 +76,8 @@ impl TopicImage {
 pub struct TopicsImage {
     by_id: OrderedMap<Uuid, Arc<TopicImage>>,
     by_name: OrderedMap<ByteString, Uuid>,
+    /// Names with a dot or an underscore, under what metrics make of them. See [`crate::topic_name::fold`].
+    by_folded: OrderedMap<ByteString, ByteString>,
     partitions: usize,
 }
 
@@ -123,15 +126,18 @@ impl TopicsImage {
         &self.by_id
     }
 
-    /// Names in order, from the first that is `from` or behind it.
-    pub(crate) fn names_from(&self, from: &str) -> impl Iterator<Item = &ByteString> + '_ {
-        self.by_name.range_from(from).map(|(name, _)| name)
+    /// The name of a topic that metrics could not tell from one of this name; of the topic of this name itself, if it is there.
+    pub(crate) fn same_in_metrics(&self, name: &str) -> Option<&ByteString> {
+        self.by_folded.get(&*topic_name::fold(name)?)
     }
 
     /// Takes a topic in; one of that id or name must not be there.
     pub(crate) fn add(&mut self, topic: TopicImage) {
         self.partitions += topic.partitions.len();
         self.by_name.insert(topic.name.clone(), topic.id);
+        if let Some(folded) = topic_name::fold(&topic.name) {
+            self.by_folded.insert(folded, topic.name.clone());
+        }
         self.by_id.insert(topic.id, Arc::new(topic));
     }
 
@@ -139,6 +145,9 @@ impl TopicsImage {
     pub(crate) fn remove(&mut self, id: &Uuid) -> Option<Arc<TopicImage>> {
         let topic = self.by_id.remove(id)?;
         self.by_name.remove(&*topic.name);
+        if let Some(folded) = topic_name::fold(&topic.name) {
+            self.by_folded.remove(&*folded);
+        }
         self.partitions -= topic.partitions.len();
         Some(topic)
     }

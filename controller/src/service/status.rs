@@ -1,4 +1,4 @@
-//! What openraft says of itself, in this project's terms.
+//! What openraft says of itself, in this project's terms. Its figures come a little late; `applied_index` is the image's.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn index(index: Option<u64>) -> i64 {
     index.map_or(-1, |index| i64::try_from(index).unwrap_or(i64::MAX))
 }
 
-pub(super) fn status(metrics: &RaftMetrics<MetadataRaft>) -> QuorumStatus {
+pub(super) fn status(metrics: &RaftMetrics<MetadataRaft>, applied_index: i64) -> QuorumStatus {
     let of = |id: Option<LogId>| index(id.map(|id| id.index));
     let membership = metrics.membership_config.membership();
     let known = |ids: Vec<u64>| -> BTreeMap<i32, _> {
@@ -30,7 +30,7 @@ pub(super) fn status(metrics: &RaftMetrics<MetadataRaft>) -> QuorumStatus {
         learners: known(membership.learner_ids().collect()),
         last_index: index(metrics.last_log_index),
         committed_index: of(metrics.cluster_committed.max(metrics.local_committed)),
-        applied_index: of(metrics.last_applied),
+        applied_index,
         snapshot_index: of(metrics.snapshot),
         replicated: replicated.collect(),
         failure: metrics.running_state.as_ref().err().map(|fatal| fatal.to_string()),

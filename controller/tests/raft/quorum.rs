@@ -223,3 +223,19 @@ async fn power_cuts_of_all_nodes_lose_nothing_that_was_answered() {
         quorum.agree_on(value).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_a_quorum_can_be_stopped() {
+    let quorum = Quorum::start().await;
+    quorum.set(1).await;
+    let leader = quorum.leader().await;
+    quorum.wires.cut_off.lock().insert(leader);
+    let controller = quorum.node(leader);
+    let asked = tokio::spawn({
+        let controller = controller.clone();
+        async move { controller.submit(set(2)).await }
+    });
+    tokio::task::yield_now().await;
+    controller.shutdown().await;
+    assert!(asked.await.unwrap().is_err());
+}
