@@ -281,3 +281,6 @@ impl fmt::Debug for Partition {
         write!(f, "{}-{}", self.name.topic, self.name.index)
     }
 }
+
+#[cfg(test)]
+mod tests;

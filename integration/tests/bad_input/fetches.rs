@@ -10,7 +10,7 @@ use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
 use super::peer::{Bench, Seen};
 use super::{Row, row};
 
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("62 an offset below the start", |b| at(b, -1), "1 OFFSET_OUT_OF_RANGE"),
     row("62 an offset beyond the end", |b| at(b, 1_000_000), "1 OFFSET_OUT_OF_RANGE"),
     row("63 a negative wait", |b| limits(b, -5, 1, 1000), "0 NONE"),

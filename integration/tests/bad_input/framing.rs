@@ -10,7 +10,7 @@ use goatq_protocol::message::metadata::MetadataRequest;
 use super::peer::{Bench, SHORT_DEADLINE_MS, Seen, framed, sized};
 use super::{Row, row};
 
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("1 a frame of -1 bytes", |b| b.send(&[0xff; 4]), "closed"),
     row("2 a frame of 2 GiB", |b| b.send(&i32::MAX.to_be_bytes()), "closed"),
     row("3 100 MiB announced, then silence", announced_then_silence, "closed").only_here(),

@@ -17,11 +17,11 @@ use goatq_protocol::{ApiKey, ErrorCode, Uuid};
 /// Longer than any answer takes, shorter than a person waits for a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Deadline for frames and for unread replies of the broker that the test starts.
-pub const SHORT_DEADLINE_MS: u64 = 400;
+pub(crate) const SHORT_DEADLINE_MS: u64 = 400;
 
 /// What a broker did.
 #[derive(Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     /// It closed the connection without a word.
     Closed,
     /// It answered with this error code where the row looks.
@@ -32,7 +32,7 @@ pub enum Seen {
 
 impl Seen {
     /// An answer as it should be to sensible input.
-    pub fn served() -> Self {
+    pub(crate) fn served() -> Self {
         Self::Text("served".to_owned())
     }
 }
@@ -51,7 +51,7 @@ impl fmt::Display for Seen {
 }
 
 /// The broker under test.
-pub struct Bench {
+pub(crate) struct Bench {
     address: SocketAddr,
     node: Option<Node>,
     /// Makes topic names unique on a broker that lives longer than the test.
@@ -60,7 +60,7 @@ pub struct Bench {
 
 impl Bench {
     /// The broker named by `BOOTSTRAP`, or one of its own, with the topics that rows use.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let run = std::process::id();
         let bench = match std::env::var("BOOTSTRAP") {
             Ok(bootstrap) => {
@@ -87,27 +87,27 @@ impl Bench {
     }
 
     /// A node of the test's own, without topics.
-    pub fn with(node: Node) -> Self {
+    pub(crate) fn with(node: Node) -> Self {
         Self { address: node.address(), node: Some(node), run: 0 }
     }
 
     /// Whether it is not our own.
-    pub fn is_foreign(&self) -> bool {
+    pub(crate) fn is_foreign(&self) -> bool {
         self.node.is_none()
     }
 
     /// The process of our own broker.
-    pub fn node(&self) -> Option<&Node> {
+    pub(crate) fn node(&self) -> Option<&Node> {
         self.node.as_ref()
     }
 
     /// Whether it still answers.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         TcpStream::connect(self.address).is_ok()
     }
 
     /// The name of a topic of this run.
-    pub fn topic(&self, name: &str) -> String {
+    pub(crate) fn topic(&self, name: &str) -> String {
         format!("bad-input-{}-{name}", self.run)
     }
 
@@ -150,12 +150,12 @@ impl Bench {
     }
 
     /// The id of a topic of this run.
-    pub fn topic_id(&self, name: &str) -> Uuid {
+    pub(crate) fn topic_id(&self, name: &str) -> Uuid {
         self.describe(name).expect("the topic exists").0
     }
 
     /// A new connection.
-    pub fn connect(&self) -> Peer {
+    pub(crate) fn connect(&self) -> Peer {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -164,25 +164,25 @@ impl Bench {
     }
 
     /// A sensible request on a connection of its own.
-    pub fn ask<R: Request>(&self, request: &R, version: i16) -> anyhow::Result<R::Response> {
+    pub(crate) fn ask<R: Request>(&self, request: &R, version: i16) -> anyhow::Result<R::Response> {
         self.connect().ask(request, version)?.context("closed")
     }
 
     /// Sends bytes as they are, and says what came back.
-    pub fn send(&self, bytes: &[u8]) -> anyhow::Result<Seen> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> anyhow::Result<Seen> {
         let mut peer = self.connect();
         peer.write(bytes)?;
         Ok(peer.receive()?.map_or(Seen::Closed, |_| Seen::served()))
     }
 
     /// Sends a body with a proper header in a proper frame, and says what came back.
-    pub fn send_body(&self, key: ApiKey, version: i16, body: &[u8]) -> anyhow::Result<Seen> {
+    pub(crate) fn send_body(&self, key: ApiKey, version: i16, body: &[u8]) -> anyhow::Result<Seen> {
         self.send(&framed(key, version, body))
     }
 }
 
 /// A frame with a header that fits its key and version.
-pub fn framed(key: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(key: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
     let mut frame = [key.code().to_be_bytes(), version.to_be_bytes()].concat();
     frame.extend_from_slice(&7_i32.to_be_bytes());
     frame.extend_from_slice(&(-1_i16).to_be_bytes());
@@ -194,20 +194,20 @@ pub fn framed(key: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes with their length in front.
-pub fn sized(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn sized(frame: &[u8]) -> Vec<u8> {
     let mut bytes = i32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend_from_slice(frame);
     bytes
 }
 
 /// One raw connection.
-pub struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
 }
 
 impl Peer {
     /// Writes everything; a connection that the other side has closed takes what it can.
-    pub fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         match self.stream.write_all(bytes) {
             Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 Err(error.into())
@@ -217,12 +217,12 @@ impl Peer {
     }
 
     /// Writes no more.
-    pub fn finish(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
         Ok(self.stream.shutdown(Shutdown::Write)?)
     }
 
     /// Whether the other side has closed by now.
-    pub fn is_closed(&mut self) -> anyhow::Result<bool> {
+    pub(crate) fn is_closed(&mut self) -> anyhow::Result<bool> {
         self.stream.set_nonblocking(true)?;
         let looked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false)?;
@@ -234,7 +234,7 @@ impl Peer {
     }
 
     /// The next frame without its length; `None` when the other side closes.
-    pub fn receive(&mut self) -> anyhow::Result<Option<Bytes>> {
+    pub(crate) fn receive(&mut self) -> anyhow::Result<Option<Bytes>> {
         let mut size = [0; 4];
         let Some(()) = self.fill(&mut size)? else { return Ok(None) };
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(size))?];
@@ -254,7 +254,7 @@ impl Peer {
     }
 
     /// Sends a request; its answer, or `None` when the other side closes.
-    pub fn ask<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<Option<R::Response>> {
+    pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<Option<R::Response>> {
         let frame = encode_request(7, Some(&"bad-input".into()), request, version)?;
         self.write(&frame.concat())?;
         let Some(frame) = self.receive()? else { return Ok(None) };

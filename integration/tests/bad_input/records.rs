@@ -20,7 +20,7 @@ const CONTROL: i16 = 0x20;
 /// Kafka's answer where something surprised it.
 const UNEXPECTED: &str = "-1 UNKNOWN_SERVER_ERROR";
 
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("40 acks=2", |b| acks(b, 2), "21 INVALID_REQUIRED_ACKS"),
     row("40 acks=-2", |b| acks(b, -2), "21 INVALID_REQUIRED_ACKS"),
     row("41 a wrong CRC", wrong_crc, "2 CORRUPT_MESSAGE"),
@@ -92,7 +92,10 @@ fn now_ms() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-fn build(options: BatchOptions, records: &[(i64, Option<&[u8]>, &[u8])]) -> Bytes {
+/// Time stamp, key, value.
+type Record<'a> = (i64, Option<&'a [u8]>, &'a [u8]);
+
+fn build(options: BatchOptions, records: &[Record<'_>]) -> Bytes {
     let mut builder = BatchBuilder::new(options);
     for (timestamp, key, value) in records {
         builder.push(NewRecord { timestamp: *timestamp, key: *key, value: Some(value), headers: &[] }).unwrap();

@@ -8,7 +8,7 @@ use goatq_protocol::message::init_producer_id::InitProducerIdRequest;
 use super::peer::{Bench, Seen};
 use super::{Row, row};
 
-pub const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("71 a topic called ..", |b| create(b, named("..")), "17 INVALID_TOPIC_EXCEPTION"),
     row("71 a topic called ../x", |b| create(b, named("../x")), "17 INVALID_TOPIC_EXCEPTION"),
     row("71 a topic without a name", |b| create(b, named("")), "17 INVALID_TOPIC_EXCEPTION"),
