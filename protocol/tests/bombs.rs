@@ -2,6 +2,8 @@
 //!
 //! Alone in its process, so that resident memory is what this test uses.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use goatq_protocol::record::{
     Batch, BatchBuilder, BatchError, BatchErrorKind, BatchOptions, Compression, Limits, NewRecord, Validation,
 };

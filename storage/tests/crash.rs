@@ -7,7 +7,10 @@
 //! `GOATQ_SEEDS=10000` runs so many seeds instead of the usual ones; `GOATQ_SEED=n` replays one and, with
 //! `--nocapture`, prints its events.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "log/bench.rs"]
+#[allow(dead_code, reason = "the scripts use what these lives do not")]
 mod bench;
 #[path = "crash/check.rs"]
 mod check;

@@ -1,6 +1,9 @@
 //! The partition log from outside: scripts, a model, files of a real Kafka.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "log/bench.rs"]
+#[allow(dead_code, reason = "lives under power cuts use what the scripts do not")]
 mod bench;
 #[path = "log/scripts.rs"]
 mod scripts;

@@ -132,7 +132,8 @@ fn all_problems_are_told_at_once_with_their_place() {
 
 #[test]
 fn rules_between_keys() {
-    let cases: &[(&[(&str, &str)], Result<(), &str>)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
+    let cases: &[Case<'_>] = &[
         (&[], Ok(())),
         (&[("listeners", "PLAINTEXT://:9092")], Err("can be reached from other machines")),
         (&[("listeners", "PLAINTEXT://:9092"), ("allow.insecure.listeners", "true")], Ok(())),

@@ -50,23 +50,41 @@ impl Show for FindCoordinatorResponse {
     fn show(&self, _: Uuid) -> String {
         let many = self.coordinators.iter().map(|one| {
             let message = opt(one.error_message.as_ref());
-            format!("[{:?} {} node {} at {:?} port {}, {message}]", one.key, error(one.error_code), one.node_id, one.host, one.port > 0)
+            format!(
+                "[{:?} {} node {} at {:?} port {}, {message}]",
+                one.key,
+                error(one.error_code),
+                one.node_id,
+                one.host,
+                one.port > 0
+            )
         });
         let port = self.port > 0;
-        format!("{} node {} at {:?} port {port} {}", error(self.error_code), self.node_id, self.host, sorted(many.collect()))
+        format!(
+            "{} node {} at {:?} port {port} {}",
+            error(self.error_code),
+            self.node_id,
+            self.host,
+            sorted(many.collect())
+        )
     }
 }
 
 impl Show for JoinGroupResponse {
     fn show(&self, _: Uuid) -> String {
-        let members = self.members.iter().map(|one| {
-            format!("[{} {} {}]", opt(one.group_instance_id.as_ref()), one.member_id, text(&one.metadata))
-        });
+        let members = self
+            .members
+            .iter()
+            .map(|one| format!("[{} {} {}]", opt(one.group_instance_id.as_ref()), one.member_id, text(&one.metadata)));
         let (kind, protocol) = (opt(self.protocol_type.as_ref()), opt(self.protocol_name.as_ref()));
         let skip = self.skip_assignment;
         let who = format!("as {:?}, leader {:?}", &*self.member_id, &*self.leader);
         let code = error(self.error_code);
-        format!("{code} generation {} {kind}/{protocol} {who} skip {skip} {}", self.generation_id, sorted(members.collect()))
+        format!(
+            "{code} generation {} {kind}/{protocol} {who} skip {skip} {}",
+            self.generation_id,
+            sorted(members.collect())
+        )
     }
 }
 
@@ -103,7 +121,11 @@ impl Show for DescribeGroupsResponse {
             let code = format!("{} {}", error(group.error_code), opt(group.error_message.as_ref()));
             let protocol = format!("{:?}/{:?}", &*group.protocol_type, &*group.protocol_data);
             let (state, operations) = (&group.group_state, group.authorized_operations);
-            format!("[{:?} {code} {state:?} {protocol} may {operations} {}]", &*group.group_id, sorted(members.collect()))
+            format!(
+                "[{:?} {code} {state:?} {protocol} may {operations} {}]",
+                &*group.group_id,
+                sorted(members.collect())
+            )
         });
         sorted(groups.collect())
     }
@@ -129,7 +151,9 @@ impl Show for OffsetCommitResponse {
     fn show(&self, ours: Uuid) -> String {
         let parts = self.topics.iter().flat_map(|one| {
             let topic = topic(&one.name, one.topic_id, ours);
-            one.partitions.iter().map(move |part| format!("{topic}/{}={}", part.partition_index, error(part.error_code)))
+            one.partitions
+                .iter()
+                .map(move |part| format!("{topic}/{}={}", part.partition_index, error(part.error_code)))
         });
         sorted(parts.collect())
     }
@@ -163,7 +187,10 @@ impl Show for OffsetFetchResponse {
 impl Show for OffsetDeleteResponse {
     fn show(&self, _: Uuid) -> String {
         let parts = self.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|part| format!("{}/{}={}", topic.name, part.partition_index, error(part.error_code)))
+            topic
+                .partitions
+                .iter()
+                .map(|part| format!("{}/{}={}", topic.name, part.partition_index, error(part.error_code)))
         });
         format!("{} {}", error(self.error_code), sorted(parts.collect()))
     }

@@ -36,7 +36,7 @@ const NOWHERE: &str = "nowhere";
 const REBALANCE_IN_PROGRESS: i16 = 27;
 
 /// Walks through the broker at an address and says what it answered.
-pub fn walk(address: &str) -> String {
+pub(crate) fn walk(address: &str) -> String {
     let mut connection = Connection::open(address);
     let topic_id = prepare(&mut connection);
     let mut walk = Walk { connection, address: address.to_owned(), topic_id, said: Vec::new(), ids: Vec::new() };
@@ -54,7 +54,8 @@ pub fn walk(address: &str) -> String {
 /// Makes the topic, and waits until the coordinator of any group serves.
 fn prepare(connection: &mut Connection) -> Uuid {
     let topic = CreatableTopic { name: TOPIC.into(), num_partitions: 2, replication_factor: 1, ..Default::default() };
-    let created = connection.ask(7, &CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() });
+    let created =
+        connection.ask(7, &CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() });
     let topic_id = created.topics[0].topic_id;
     let find = FindCoordinatorRequest { key: "any".into(), ..Default::default() };
     let tries = std::iter::repeat_n((), 300);
@@ -62,7 +63,8 @@ fn prepare(connection: &mut Connection) -> Uuid {
         let found = connection.ask(2, &find).error_code == 0;
         let loaded = (0..100).all(|n| {
             let group = format!("probe-{n}").as_str().into();
-            connection.ask(5, &DescribeGroupsRequest { groups: vec![group], ..Default::default() }).groups[0].error_code == 0
+            connection.ask(5, &DescribeGroupsRequest { groups: vec![group], ..Default::default() }).groups[0].error_code
+                == 0
         });
         if found && loaded {
             return topic_id;
@@ -238,7 +240,12 @@ impl Walk {
         let some = [(TOPIC, 0, offset), (TOPIC, 5, 1), (NOWHERE, 0, 1)];
         self.ask("simple commit", v, v, &commit(id, "simple", ("", -1), &some, Some("note")));
         let long = "x".repeat(4_097);
-        self.ask("commit long note", v, v, &commit(id, "simple", ("", -1), &[(TOPIC, 0, 9), (TOPIC, 1, 9)], Some(&long)));
+        self.ask(
+            "commit long note",
+            v,
+            v,
+            &commit(id, "simple", ("", -1), &[(TOPIC, 0, 9), (TOPIC, 1, 9)], Some(&long)),
+        );
         let allowed = "x".repeat(4_096);
         self.ask("commit longest note", v, v, &commit(id, "noted", ("", -1), &[(TOPIC, 0, 9)], Some(&allowed)));
         self.ask("commit -1", v, v, &commit(id, "simple", ("", -1), &[(TOPIC, 1, -1)], None));
@@ -305,7 +312,8 @@ impl Walk {
         let assignments = [(one.as_str(), "A"), (two.as_str(), "B")];
         self.ask("leader sync", v, 5, &sync(5, &group, (&one, 2), Some("i1"), &assignments));
         self.ask("follower sync", v, 5, &sync(5, &group, (&two, 2), Some("i2"), &[]));
-        let new_two = self.ask("follower returns", v, v, &join(&group, "", Some("i2"), &protocols)).member_id.to_string();
+        let new_two =
+            self.ask("follower returns", v, v, &join(&group, "", Some("i2"), &protocols)).member_id.to_string();
         self.ask("fenced heartbeat", v, 4, &heartbeat(&group, (&two, 2), Some("i2")));
         self.ask("fenced join", v, v, &join(&group, &two, Some("i2"), &protocols));
         self.ask("fenced leave", v, 5, &leave(&group, &[(&two, Some("i2"))]));

@@ -10,31 +10,31 @@ use goatq_protocol::wire::Request;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     correlation_id: i32,
 }
 
 impl Connection {
-    pub fn open(address: &str) -> Self {
+    pub(crate) fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, correlation_id: 0 }
     }
 
-    pub fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(crate) fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request);
         self.receive::<R>(version)
     }
 
-    pub fn send<R: Request>(&mut self, version: i16, request: &R) {
+    pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) {
         self.correlation_id += 1;
         let client = "walk".into();
         let frame = frame::encode_request(self.correlation_id, Some(&client), request, version).unwrap();
         frame.iter().for_each(|chunk| self.stream.write_all(chunk).unwrap());
     }
 
-    pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).unwrap_or_else(|error| panic!("no answer to {:?}: {error}", R::KEY));
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];

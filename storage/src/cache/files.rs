@@ -74,11 +74,6 @@ impl FileCache {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn open_count(&self) -> usize {
-        self.clock.lock().iter().filter_map(Weak::upgrade).filter(|slot| slot.inner.lock().file.is_some()).count()
-    }
 }
 
 struct SlotInner {

@@ -70,6 +70,9 @@ pub(super) struct Scanned {
     scanned_bytes: u64,
 }
 
+/// The beginnings of both indexes of a segment, as far as they belong together.
+type Believed = (Prefix<OffsetEntry>, Prefix<TimeEntry>);
+
 impl Loader<'_> {
     fn trust(&self) -> Trust {
         match (self.options.clean, self.options.recovery_point) {
@@ -145,11 +148,7 @@ impl Loader<'_> {
     }
 
     /// The beginnings of both indexes that belong together and can be believed.
-    fn believed(
-        &self,
-        segment: &Arc<Segment>,
-        below: i64,
-    ) -> Result<Option<(Prefix<OffsetEntry>, Prefix<TimeEntry>)>, OpenError> {
+    fn believed(&self, segment: &Arc<Segment>, below: i64) -> Result<Option<Believed>, OpenError> {
         let base = segment.base_offset;
         let known = |relative: i32| base.saturating_add(i64::from(relative)) < below;
         let open = |kind| self.disk().open(&self.dir().join(FileName::live(base, kind).to_string()), OpenMode::Read);

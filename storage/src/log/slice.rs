@@ -17,10 +17,13 @@ use crate::{
 /// How many sequential readers of a log are remembered.
 const HINTS: usize = 16;
 
-/// Where readers that go through the log in order will go on: offset, content id of the segment's file, position.
+/// Where a reader will go on: offset, content id of the segment's file, position.
+type Place = (i64, u64, u64);
+
+/// Where readers that go through the log in order will go on, and the slot that was filled last.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    places: Mutex<(usize, [Option<(i64, u64, u64)>; HINTS])>,
+    places: Mutex<(usize, [Option<Place>; HINTS])>,
 }
 
 impl Hints {
@@ -31,7 +34,7 @@ impl Hints {
     }
 
     /// Remembers where the reader that was at `from` goes on; its own earlier place is given up.
-    fn remember(&self, from: i64, place: (i64, u64, u64)) {
+    fn remember(&self, from: i64, place: Place) {
         let mut places = self.places.lock();
         let (oldest, slots) = &mut *places;
         let slot = slots.iter().position(|slot| slot.is_some_and(|(offset, id, _)| (offset, id) == (from, place.1)));

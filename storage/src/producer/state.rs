@@ -341,11 +341,6 @@ impl ProducerState {
         self.open.is_empty() && self.unreplicated.is_empty()
     }
 
-    /// The first offset of the oldest open transaction.
-    pub(crate) fn first_open_offset(&self) -> Option<i64> {
-        self.open.first_key_value().map(|(first, _)| *first)
-    }
-
     /// Forgets producers without an open transaction whose last record is older than `expiration_ms`. How many.
     pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) -> usize {
         let before = self.producers.len();

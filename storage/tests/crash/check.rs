@@ -111,10 +111,10 @@ fn check_epochs(bench: &Bench, model: &Model, start: i64, compacts: bool) {
         let mut known = bench.log.epochs();
         // Where offsets have a gap at the start, the first epoch may begin there or behind it.
         let first = model.batches.range(start..).next().map_or(start, |(base, _)| *base);
-        if let (Some(known), Some(expected)) = (known.first_mut(), expected.first()) {
-            if (start..=first).contains(&known.1) {
-                known.1 = expected.1;
-            }
+        if let (Some(known), Some(expected)) = (known.first_mut(), expected.first())
+            && (start..=first).contains(&known.1)
+        {
+            known.1 = expected.1;
         }
         assert_eq!(known, expected, "epochs from {start}");
     }

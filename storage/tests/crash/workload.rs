@@ -16,7 +16,7 @@ use goatq_storage::{
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
-    bench::{Bench, End, batch, wait},
+    bench::{Bench, End, batch},
     check::check,
     model::{Kind, Model},
 };
