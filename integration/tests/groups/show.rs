@@ -41,7 +41,7 @@ fn topic(name: &ByteString, id: Uuid, ours: Uuid) -> String {
     }
 }
 
-pub trait Show {
+pub(crate) trait Show {
     /// The answer; `ours` is the id of the topic of the walk.
     fn show(&self, ours: Uuid) -> String;
 }
