@@ -8,18 +8,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use goatq_integration::client::{self, PATIENCE};
 use goatq_integration::ledger::{Ledger, Place};
 use goatq_integration::node::Node;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 const TOPIC: &str = "promises";
 const PARTITIONS: i32 = 3;
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Records that are sent from one kill to the next; bounds what is read in each round.
+const PER_ROUND: u64 = 3_000;
 
 /// Writes down what the broker acknowledged.
 #[derive(Clone, Default)]
@@ -43,14 +47,8 @@ fn value(message: &impl Message) -> u64 {
     text.split(' ').next().unwrap().parse().unwrap()
 }
 
-fn client(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", node.bootstrap()).set("reconnect.backoff.max.ms", "50").set("log_level", "2");
-    config
-}
-
 fn consumer(node: &Node) -> BaseConsumer {
-    client(node).set("group.id", "reader").set("enable.auto.commit", "false").create().unwrap()
+    client::config(node).set("group.id", "reader").set("enable.auto.commit", "false").create().unwrap()
 }
 
 /// Every record of the topic: from the log's start to the end it had when asked.
@@ -65,7 +63,7 @@ fn read_all(node: &Node) -> Vec<(Place, u64)> {
         consumer.assign(&list).unwrap();
         let mut next = 0;
         while next < end {
-            let message = consumer.poll(PATIENCE).expect("a record within the time").unwrap();
+            let message = client::next(&consumer).unwrap();
             next = message.offset() + 1;
             places.push(((partition, message.offset()), value(&message)));
         }
@@ -80,13 +78,13 @@ fn seek_some(node: &Node, acknowledged: &[(u64, Place)]) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(TOPIC, partition, Offset::Offset(offset)).unwrap();
         consumer.assign(&list).unwrap();
-        let message = consumer.poll(PATIENCE).expect("a record within the time").unwrap();
+        let message = client::next(&consumer).unwrap();
         assert_eq!((message.offset(), value(&message)), (offset, wanted));
     }
 }
 
 fn create_topic(node: &Node) {
-    let admin: AdminClient<DefaultClientContext> = client(node).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> = client::config(node).create().unwrap();
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1)).set("segment.bytes", "1048576");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let created = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
@@ -109,15 +107,20 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     create_topic(&node);
 
     let told = Acknowledgements::default();
-    let mut config = client(&node);
+    let mut config = client::config(&node);
     config.set("enable.idempotence", "true").set("linger.ms", "1").set("message.timeout.ms", "0");
     let producer: ThreadedProducer<Acknowledgements> = config.create_with_context(told.clone()).unwrap();
-    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (stop, sent, allowed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let mut ledger = Ledger::default();
+    let mut rng = StdRng::seed_from_u64(9);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let padding = "x".repeat(300);
             while !stop.load(Ordering::Relaxed) {
+                if sent.load(Ordering::Relaxed) >= allowed.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
                 let n = sent.fetch_add(1, Ordering::Relaxed);
                 let payload = format!("{n} {padding}");
                 let record = BaseRecord::<(), str>::to(TOPIC).payload(&payload).partition((n % 3) as i32);
@@ -129,9 +132,12 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         });
         let _stop = StopAtEnd(&stop);
         for round in 0..rounds {
-            let before = told.0.lock().unwrap().len();
-            while told.0.lock().unwrap().len() < before + 1_000 {
-                std::thread::sleep(Duration::from_millis(2));
+            // The kill falls into the midst of a round's records, each time elsewhere.
+            let killed_after = sent.load(Ordering::Relaxed) + rng.random_range(1..PER_ROUND);
+            allowed.fetch_add(PER_ROUND, Ordering::Relaxed);
+            let acknowledged = |ledger: &Ledger| ledger.acknowledged() + told.0.lock().unwrap().len();
+            while (acknowledged(&ledger) as u64) < killed_after {
+                std::thread::yield_now();
             }
             node.kill().unwrap();
             node.restart().unwrap();

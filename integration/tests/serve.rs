@@ -8,23 +8,15 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use goatq_integration::client::{self, PATIENCE};
 use goatq_integration::node::{Node, binary};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn client(node: &Node) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", node.bootstrap()).set("log_level", "2");
-    config
-}
-
 /// Writes `values` with `codec` and waits for every acknowledgement.
 fn produce(node: &Node, topic: &str, codec: &str, values: &[String]) {
-    let mut config = client(node);
+    let mut config = client::config(node);
     config.set("compression.type", codec).set("enable.idempotence", "true").set("linger.ms", "5");
     let producer: BaseProducer = config.create().unwrap();
     for value in values {
@@ -35,7 +27,7 @@ fn produce(node: &Node, topic: &str, codec: &str, values: &[String]) {
 }
 
 fn member(node: &Node, group: &str, topic: &str) -> BaseConsumer {
-    let mut config = client(node);
+    let mut config = client::config(node);
     config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().unwrap();
     consumer.subscribe(&[topic]).unwrap();
@@ -43,7 +35,7 @@ fn member(node: &Node, group: &str, topic: &str) -> BaseConsumer {
 }
 
 fn read(consumer: &BaseConsumer, count: usize) -> Vec<String> {
-    let message = |_| consumer.poll(PATIENCE).expect("a record within the time").unwrap();
+    let message = |_| client::next(consumer).unwrap();
     (0..count).map(message).map(|m| String::from_utf8(m.payload().unwrap().to_vec()).unwrap()).collect()
 }
 
