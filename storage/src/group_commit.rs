@@ -13,7 +13,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -223,11 +223,7 @@ impl GroupCommit {
     /// directory is poisoned. [`GroupCommit::run`] calls it; tests call it by hand.
     pub async fn turn(&self) -> usize {
         let turn = self.begin();
-        let synced = join_all(turn.iter().flat_map(|(_, batch)| &batch.files).map(|file| file.sync())).await;
-        let syncs = synced.len();
-        if let Some(error) = synced.into_iter().find_map(io::Result::err) {
-            self.shared.health.poison(&format!("a sync failed: {error}"));
-        }
+        let syncs = join_all(turn.iter().flat_map(|(_, batch)| &batch.files).map(|file| self.sync(file))).await.len();
         // Also when a write failed meanwhile: what else that disk did is unknown.
         if self.shared.health.is_poisoned() {
             self.tell().await;
@@ -238,6 +234,14 @@ impl GroupCommit {
         }
         self.count(syncs, turn.len());
         turn.len()
+    }
+
+    /// Syncs one file. A failure counts at once: a turn that is dropped before its other syncs have ended must not hide it, because
+    /// the next sync of the file may report success.
+    async fn sync(&self, file: &Arc<dyn DiskFile>) {
+        if let Err(error) = file.sync().await {
+            self.shared.health.poison(&format!("a sync failed: {error}"));
+        }
     }
 
     /// Takes the dirty logs and what they have to sync.

@@ -34,12 +34,14 @@ fn whatever_was_acknowledged_survives() {
         None => 0..number("GOATQ_SEEDS").unwrap_or(SEEDS),
     };
     let mut seen = workload::Coverage::default();
+    let mut failed = Vec::new();
     for seed in seeds.clone() {
-        let lived = catch_unwind(AssertUnwindSafe(|| workload::live(seed, number("GOATQ_SEED").is_some())));
-        let coverage =
-            lived.unwrap_or_else(|_| panic!("replay with: GOATQ_SEED={seed} cargo test -p goatq-storage --test crash"));
-        seen.add(&coverage);
+        match catch_unwind(AssertUnwindSafe(|| workload::live(seed, number("GOATQ_SEED").is_some()))) {
+            Ok(coverage) => seen.add(&coverage),
+            Err(_) => failed.push(seed),
+        }
     }
+    assert!(failed.is_empty(), "{failed:?}: replay with GOATQ_SEED=<n> cargo test -p goatq-storage --test crash");
     println!("{seen:?}");
     if seeds.end - seeds.start >= SEEDS {
         seen.must_be_complete();

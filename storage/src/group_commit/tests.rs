@@ -202,3 +202,27 @@ fn a_disk_too_broken_for_the_marker_does_not_hide_the_poison() {
     assert!(!setup.disk.exists(&Path::new("/d").join(POISON_MARKER)).unwrap());
     assert_eq!(a.state.lock().poisoned.len(), 1);
 }
+
+#[test]
+fn a_failure_met_by_a_turn_that_was_dropped_is_not_forgotten() {
+    for polls in 1..8 {
+        let setup = Setup::new();
+        setup.disk.set_slowness(4);
+        let (a, b) = (setup.log("a"), setup.log("b"));
+        a.append(b"1");
+        b.append(b"1");
+        setup.disk.inject(Fault::FailSync("/d/a".to_owned()));
+        block_on(async {
+            let mut turn = Box::pin(setup.commit.turn());
+            for _ in 0..polls {
+                if poll_once(turn.as_mut()).await.is_ready() {
+                    break;
+                }
+            }
+            drop(turn);
+            a.append(b"2");
+            setup.commit.turn().await;
+        });
+        assert_eq!(a.completions(), Vec::<i64>::new(), "dropped after {polls} polls");
+    }
+}

@@ -281,19 +281,14 @@ pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory) -> Result<
     finish(loader, sealed, writer, end, epochs, unproven, bytes)
 }
 
-/// The epochs of what is proven; what was noted of other batches is noted again if they are still there.
+/// The epochs in their file, also those behind the recovery point: a checkpoint writes them once their batches are synced, and a
+/// truncation takes them out before it touches a batch. The batches alone do not say where an epoch began when compaction or
+/// retention took its first ones.
 fn read_epochs(loader: &Loader<'_>, inventory: &Inventory) -> Result<Epochs, OpenError> {
-    let proven = match (loader.options.clean, loader.options.recovery_point) {
-        (true, _) => i64::MAX,
-        (false, Some(point)) => point,
-        (false, None) => return Ok(Epochs::default()),
-    };
-    let mut known = match files::read_epochs(loader.disk(), loader.dir())? {
-        Some(known) => known,
-        None => super::replay::rebuild_epochs(loader, inventory)?,
-    };
-    known.truncate_end(proven);
-    Ok(known)
+    match files::read_epochs(loader.disk(), loader.dir())? {
+        Some(known) => Ok(known),
+        None => super::replay::rebuild_epochs(loader, inventory),
+    }
 }
 
 fn seal(
@@ -356,7 +351,11 @@ fn finish(
         (sealed, unproven, end) = (BTreeMap::new(), Vec::new(), start);
         writer = loader.begin_at(start)?;
     }
+    let known = epochs.entries().len();
     epochs.truncate_end(end);
+    if epochs.entries().len() < known {
+        files::write_epochs(loader.disk(), loader.dir(), &epochs)?;
+    }
     writer.segment.log.get()?.sync_now()?;
     loader.disk().sync_dir(loader.dir())?;
     Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes })

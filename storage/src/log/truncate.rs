@@ -5,7 +5,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Log, OpenOptions, open::Loader, recovery::Trust, replay, state::State};
+use super::{Log, OpenOptions, files, is_full, open::Loader, recovery::Trust, replay, state::State};
 use crate::{
     block_on::block_on,
     cache::tail::Tail,
@@ -31,8 +31,9 @@ struct Place {
 }
 
 impl Log {
-    /// Removes everything from `offset` on: afterwards the log ends there, or at the begin of the batch that held it. Below the
-    /// log start it is [`Self::truncate_fully_and_start_at`]. Durable when it returns. Blocks.
+    /// Removes everything from `offset` on: afterwards the log ends there, or at the begin of the batch that held it. Where that is
+    /// below the log start, nothing readable is left, and the log begins and ends at its start. An offset below the log start is
+    /// [`Self::truncate_fully_and_start_at`]. Durable when it returns. Blocks.
     pub fn truncate_to(&self, offset: i64) -> Result<(), LogError> {
         let _structure = self.structure.lock();
         let (start, end, recovery_point, segment, view) = {
@@ -50,13 +51,18 @@ impl Log {
         }
         // The batch that holds the offset goes as a whole: what is appended begins below `offset`.
         let cut = self.place_of(&segment, view, offset)?;
+        if cut.offset < start {
+            return self.restart_at(start);
+        }
         if cut.offset < recovery_point {
             self.checkpoints.lower_recovery_point(&self.name, cut.offset)?;
         }
+        self.forget_epochs(cut.offset)?;
         let mut state = self.state.lock();
         let cut = self.cut(&mut state, cut).and_then(|()| {
             // The batch before may end below, where offsets have gaps.
-            self.checkpoints.lower_recovery_point(&self.name, state.end)
+            self.checkpoints.lower_recovery_point(&self.name, state.end)?;
+            if state.end < start { self.remove_all(&mut state, start) } else { Ok(()) }
         });
         self.publish(&state);
         cut.map_err(|error| LogError::Io(self.poison("truncation", error)))
@@ -77,14 +83,28 @@ impl Log {
         restarted.map_err(|error| LogError::Io(self.poison("truncation", error)))
     }
 
+    /// The file of the epochs never names one that is no longer in the log: a start believes it. The other way round, that a crash
+    /// comes between, does no harm: the epochs of what is still there are found again behind the recovery point.
+    fn forget_epochs(&self, from: i64) -> Result<(), LogError> {
+        let mut epochs = self.state.lock().epochs.clone();
+        let known = epochs.entries().len();
+        epochs.truncate_end(from);
+        if epochs.entries().len() == known {
+            return Ok(());
+        }
+        let written = files::write_epochs(self.resources.disk().as_ref(), &self.dir, &epochs);
+        written.map_err(|error| LogError::Io(if is_full(&error) { error } else { self.poison("truncation", error) }))
+    }
+
     fn remove_all(&self, state: &mut State, offset: i64) -> io::Result<()> {
+        state.epochs.truncate_end(i64::MIN);
+        files::write_epochs(self.resources.disk().as_ref(), &self.dir, &state.epochs)?;
         self.doom_from(state, i64::MIN)?;
         state.writer = self.new_segment(state, offset)?;
         (state.start, state.first_dirty) = (offset, offset);
-        state.epochs.truncate_end(i64::MIN);
         state.producers = ProducerState::default();
         let dir = self.resources.disk();
-        super::files::remove_snapshots(dir.as_ref(), &self.dir, &mut state.snapshots, |_| true)?;
+        files::remove_snapshots(dir.as_ref(), &self.dir, &mut state.snapshots, |_| true)?;
         state.unsynced.clear();
         self.truncated(state, offset)
     }
@@ -107,7 +127,7 @@ impl Log {
         state.writer = writer;
         state.epochs.truncate_end(end);
         let disk = self.resources.disk().as_ref();
-        super::files::remove_snapshots(disk, &self.dir, &mut state.snapshots, |snapshot| snapshot > end)?;
+        files::remove_snapshots(disk, &self.dir, &mut state.snapshots, |snapshot| snapshot > end)?;
         state.end = end;
         let first = state.segments().next().map_or(end, |segment| segment.base_offset);
         let (from, producers) = replay::load_snapshot(disk, &self.dir, state, first, end)?;

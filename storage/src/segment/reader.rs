@@ -301,17 +301,20 @@ impl<'a> Reader<'a> {
         };
         let indexed = last.map_or(0, |last| u64::try_from(last.position).unwrap_or(0));
         let (mut batches, mut bytes) = (0, 0);
+        let mut met = view.facts.time_entries == 0;
         loop {
             let found = match cursor.next().await {
                 Ok(Some(found)) => found,
-                // Damage is met again, and reported, by whoever reads there.
-                Ok(None) | Err(WalkError::Invalid { .. }) => return Ok(true),
+                // An entry for an offset that is not there was never written. Damage is met again, and reported, by whoever
+                // reads there.
+                Ok(None) | Err(WalkError::Invalid { .. }) => return Ok(met),
                 Err(WalkError::Io(error)) => return Err(error.into()),
             };
             let named =
                 view.facts.time_entries > 0 && (found.header.base_offset..=found.header.last_offset()).contains(&known);
             let newer = found.header.max_timestamp > view.facts.max_timestamp
                 || (named && found.header.max_timestamp != view.facts.max_timestamp);
+            met |= named;
             if found.position >= indexed {
                 (batches, bytes) = (batches + 1, bytes + found.len());
             }

@@ -63,9 +63,9 @@ impl Model {
         self.end = header.next_offset();
     }
 
-    /// The log ends at an offset now, the end of some batch.
+    /// The log ends at an offset now, the end of some batch, or its start inside the batch that went.
     pub(crate) fn cut(&mut self, end: i64) {
-        self.batches.split_off(&end);
+        self.batches.retain(|_, entry| entry.last_offset < end);
         self.end = end;
         self.acked = self.acked.min(end);
         self.compacted_to = self.compacted_to.min(end);
@@ -110,6 +110,16 @@ impl Model {
             }
         }
         aborted
+    }
+
+    /// Whether a producer has data in a range of offsets.
+    pub(crate) fn has_data(&self, producer: i64, from: i64, to: i64) -> bool {
+        let is_data = |(_, entry): (&i64, &Entry)| {
+            matches!(entry.kind, Kind::Data { .. })
+                && entry.producer.is_some_and(|(id, _)| id == producer)
+                && entry.last_offset >= from
+        };
+        self.batches.range(..to).any(is_data)
     }
 
     /// All records with what is known of them, by offset.

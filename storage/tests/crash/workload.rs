@@ -428,7 +428,14 @@ impl Life {
             // Some of it may be gone; the batch that holds the offset goes as a whole.
             Err(_) => {
                 let before = self.model.batches.range(..offset).next_back();
-                let cut = before.filter(|(_, entry)| entry.last_offset >= offset).map_or(offset, |(base, _)| *base);
+                let cut = before.map_or(
+                    0,
+                    |(base, entry)| {
+                        if entry.last_offset >= offset { *base } else { entry.last_offset + 1 }
+                    },
+                );
+                // Below the start all of it goes, and the start may be forgotten.
+                let cut = if cut < log.log_start_offset() { 0 } else { cut };
                 self.model.acked = self.model.acked.min(cut);
             }
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use datadriven::TestCase;
-use goatq_protocol::record::{Batch, BatchOptions, control::EndTxnMarker};
+use goatq_protocol::record::{Batch, BatchOptions, Compression, control::EndTxnMarker};
 use goatq_storage::{
-    config::{CleanupPolicy, Durability, LogConfig},
+    config::{CacheLimits, CleanupPolicy, Durability, LogConfig},
     log::{CompactOptions, Log, Origin},
 };
 
@@ -79,6 +79,7 @@ fn batch_of(args: &Args<'_>, input: &str, now_ms: i64) -> Batch {
         producer_epoch: args.or("producer-epoch", if args.flag("producer") { 0 } else { -1 }) as i16,
         base_sequence: args.or("sequence", -1) as i32,
         transactional: args.flag("transactional"),
+        compression: args.text("compression").map_or(Compression::None, |name| Compression::from_name(name).unwrap()),
         ..BatchOptions::default()
     };
     let timestamp = args.or("time", now_ms);
@@ -116,6 +117,9 @@ fn describe_batch(batch: &Batch) -> String {
     if header.has_producer_id() {
         text += &format!(" producer={}/{}#{}", header.producer_id, header.producer_epoch, header.base_sequence);
     }
+    if header.compression().unwrap() != Compression::None {
+        text += &format!(" {}", header.compression().unwrap());
+    }
     if let Some(horizon) = header.delete_horizon_ms() {
         text += &format!(" horizon={horizon}");
     }
@@ -147,7 +151,9 @@ impl Script {
             "new" => {
                 let mut config = LogConfig { index_interval_bytes: 200, ..LogConfig::default() };
                 configure(&mut config, &args);
-                self.bench = Some(Bench::new(args.or("seed", 1) as u64, config));
+                let tail_bytes = args.or("tail-bytes", 16 << 10) as u64;
+                let limits = CacheLimits { open_files: 8, index_bytes: 64 << 10, tail_bytes };
+                self.bench = Some(Bench::with_limits(args.or("seed", 1) as u64, config, limits));
                 String::new()
             }
             "reopen" => {
@@ -266,6 +272,8 @@ impl Script {
                 bench.sync();
                 Ok(())
             }
+            // Perhaps the directory dies before it has written the recovery point.
+            "checkpoint" if args.flag("forget") => log.checkpoint(bench.now_ms).map(drop),
             "checkpoint" => {
                 bench.checkpoint();
                 Ok(())
