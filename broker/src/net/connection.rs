@@ -334,6 +334,9 @@ impl Reader<'_> {
             self.pay(wanted, budget).await;
             self.waiting = false;
         }
+        if self.frames.is_released() {
+            self.side.readable().await?;
+        }
         if self.side.read(self.frames.buffer_for_read()).await? == 0 {
             self.ended = true;
         }

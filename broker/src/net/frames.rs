@@ -1,34 +1,40 @@
 //! Cuts the bytes of a connection into frames.
 //!
 //! A frame is a 4-byte big-endian size and that many bytes. The announced size is checked before anything else happens,
-//! and the buffer grows as bytes arrive, never because of what was announced: at most eight times what has arrived, or
-//! as much as an earlier frame of the same connection really held.
+//! and the buffer grows as bytes arrive, never because of what was announced: to twice what has arrived, or to as much
+//! as an earlier frame of the same connection really held. A connection on which nothing arrives has no buffer at all.
 
 use bytes::{Buf, Bytes, BytesMut};
 use goatq_protocol::frame::{FrameError, PREFIX_LEN, request_length};
 
-/// Less room than this is not worth a system call when the size of the next frame is not known yet.
+/// Less room than this is not worth a system call.
 const WORTH_READING: usize = 512;
-/// The buffer may be this many times larger than what has arrived, so that growing costs few copies.
-const GROWTH: usize = 8;
+/// Room for the first bytes of a connection: most requests are smaller.
+const SMALLEST: usize = 1024;
+/// Room for a frame that is larger, whatever has arrived of it: what a page of memory holds is free.
+const FIRST_STEP: usize = 4096;
+/// The buffer may be this many times larger than what has arrived: growing copies each byte once on average.
+const GROWTH: usize = 2;
 
 /// Collects bytes and gives out frames.
 #[derive(Debug)]
 pub struct Frames {
     buffer: BytesMut,
     limit: usize,
+    /// Room that the next allocation shares among small frames. It doubles with each, so that only busy connections
+    /// have large ones.
+    shared: usize,
     /// Size of the largest recent frame that arrived in full: the next one may take as much room at once.
     proven: usize,
 }
 
 impl Frames {
-    /// Room for the first bytes of a frame: small frames need no second allocation and are not charged before they are
-    /// complete.
+    /// Small frames share allocations of up to this size, and are not charged before they are complete.
     pub const FIRST_READ: usize = 16 * 1024;
 
     /// Frames of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), limit, proven: 0 }
+        Self { buffer: BytesMut::new(), limit, shared: SMALLEST, proven: 0 }
     }
 
     /// The next whole frame without its size, if it is there.
@@ -50,7 +56,13 @@ impl Frames {
     pub fn release(&mut self) {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
+            self.shared = SMALLEST;
         }
+    }
+
+    /// Whether there is no buffer: then it is better to wait for bytes before asking for one.
+    pub fn is_released(&self) -> bool {
+        self.buffer.capacity() == 0
     }
 
     /// Size of the frame that is being received, if its size is there already.
@@ -67,30 +79,36 @@ impl Frames {
         self.buffer.len()
     }
 
-    /// Room that the frame in progress will have taken once [`Self::buffer_for_read`] returns: what to charge for it.
+    /// The most room that the frame in progress will have taken once [`Self::buffer_for_read`] returns: what to charge
+    /// for it.
     pub fn wanted(&self) -> usize {
         let have = self.buffer.len();
         match self.announced() {
             Ok(Some(size)) => {
-                let total = size + PREFIX_LEN;
-                let ahead = have.saturating_mul(GROWTH).max(Self::FIRST_READ).max(self.proven.saturating_mul(2));
-                total.min(ahead).max(have)
+                let ahead = have.saturating_mul(GROWTH).max(FIRST_STEP).max(self.proven.saturating_mul(2));
+                (size + PREFIX_LEN).min(ahead).max(have).max(self.shared)
             }
-            _ => Self::FIRST_READ,
+            _ => self.shared,
         }
     }
 
     /// The buffer to read into, with room for at least one byte.
     pub fn buffer_for_read(&mut self) -> &mut BytesMut {
-        let spare = self.buffer.capacity() - self.buffer.len();
-        let enough = match self.announced() {
-            Ok(Some(size)) => (size + PREFIX_LEN).saturating_sub(self.buffer.len()),
+        let have = self.buffer.len();
+        let rest = match self.announced() {
+            Ok(Some(size)) => (size + PREFIX_LEN).saturating_sub(have).max(1),
             _ => WORTH_READING,
         };
+        let (spare, wanted) = (self.buffer.capacity() - have, self.wanted());
+        // Not at every read: a frame that trickles in would be copied each time.
+        let is_small = spare < WORTH_READING || self.buffer.capacity() < wanted / GROWTH;
         // Small frames share an allocation: a frame that stays alive in a log's cache pins little besides itself.
-        if spare < enough {
-            let more = self.wanted().saturating_sub(self.buffer.len()).max(1);
-            self.buffer.reserve(more);
+        if spare < rest && is_small && !self.buffer.try_reclaim(rest.min(wanted.saturating_sub(have))) {
+            // Not by `reserve`, which has the allocator copy the unused part, too, and so makes it resident.
+            let mut larger = BytesMut::with_capacity(wanted.max(have + 1));
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
+            self.shared = (self.shared * 2).min(Self::FIRST_READ);
         }
         &mut self.buffer
     }

@@ -102,6 +102,14 @@ impl Stream {
 }
 
 impl ReadSide<'_> {
+    /// Waits until there is something to read, or the peer has sent its last, without a buffer. Cancel-safe.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.0.readable().await
+    }
+
     /// Reads what is there into the room that `buffer` has; 0 means that the peer sends no more. Cancel-safe.
     ///
     /// # Errors

@@ -16,10 +16,7 @@ pub enum DecodeError {
     /// A variable-length number has more than five bytes or more than 32 bits.
     #[error("a variable-length number is too long")]
     VarintTooLong,
-    /// A length below -1.
-    #[error("negative length {0}")]
-    NegativeLength(i32),
-    /// Null where the version has no null.
+    /// Null, which is any negative length, where the version has no null.
     #[error("null in a field that cannot be null")]
     UnexpectedNull,
     /// A string longer than [`MAX_STRING`](super::MAX_STRING).

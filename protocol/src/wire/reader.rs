@@ -148,34 +148,23 @@ impl Reader {
         Err(DecodeError::VarintTooLong)
     }
 
-    /// A compact length (plus one, zero for null).
-    fn compact_length(&mut self) -> Result<Option<usize>> {
-        Ok(self.uvarint()?.checked_sub(1).map(|length| length as usize))
+    /// A length as it is on the wire: anything negative is null. As Kafka, which computes with 32 signed bits: a compact
+    /// length of 2^32-1 is -2, and null as well.
+    fn length(length: i32) -> Option<usize> {
+        usize::try_from(length).ok()
     }
 
-    fn plain_length(length: i32) -> Result<Option<usize>> {
-        match usize::try_from(length) {
-            Ok(length) => Ok(Some(length)),
-            Err(_) if length == -1 => Ok(None),
-            Err(_) => Err(DecodeError::NegativeLength(length)),
-        }
+    /// A compact length (plus one, zero for null).
+    fn compact_length(&mut self) -> Result<Option<usize>> {
+        Ok(Self::length(self.uvarint()?.cast_signed().wrapping_sub(1)))
     }
 
     fn long_length(&mut self) -> Result<Option<usize>> {
-        if self.flexible {
-            return self.compact_length();
-        }
-        let length = self.i32()?;
-        Self::plain_length(length)
+        if self.flexible { self.compact_length() } else { Ok(Self::length(self.i32()?)) }
     }
 
     fn string_slice(&mut self) -> Result<Option<Bytes>> {
-        let length = if self.flexible {
-            self.compact_length()?
-        } else {
-            let length = self.i16()?;
-            Self::plain_length(length.into())?
-        };
+        let length = if self.flexible { self.compact_length()? } else { Self::length(self.i16()?.into()) };
         match length {
             None => Ok(None),
             Some(length) if length > MAX_STRING => Err(DecodeError::StringTooLong(length)),
@@ -200,8 +189,7 @@ impl Reader {
     /// A nullable string of the older form, in which bytes that are not UTF-8 are replaced. For client ids: they only name
     /// things, and Kafka accepts any.
     pub fn lossy_string(&mut self) -> Result<Option<ByteString>> {
-        let length = self.i16()?;
-        let Some(length) = Self::plain_length(length.into())? else { return Ok(None) };
+        let Some(length) = Self::length(self.i16()?.into()) else { return Ok(None) };
         let slice = self.slice(length)?;
         Ok(Some(match ByteString::try_from(slice.clone()) {
             Ok(text) => text,

@@ -19,16 +19,17 @@ fn truncated(error: &DecodeError) -> bool {
 }
 
 const LARGEST_VARINT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
+/// As a compact length 2^31-1.
+const LARGEST_LENGTH: [u8; 5] = [0x80, 0x80, 0x80, 0x80, 0x08];
 
 /// Replacements for a length, by what it counts and how it is written.
 fn hostile_lengths(counts: Counts, flexible: bool) -> Vec<(Vec<u8>, Expected)> {
     let too_many: Expected = |error| matches!(error, DecodeError::TooManyElements(_));
     let too_long: Expected = |error| matches!(error, DecodeError::StringTooLong(_));
-    let negative: Expected = |error| matches!(error, DecodeError::NegativeLength(-2));
     let overlong: Expected = |error| *error == DecodeError::VarintTooLong;
-    let varints = |most: Expected| -> Vec<(Vec<u8>, Expected)> {
+    let varints = |largest: [u8; 5], most: Expected| -> Vec<(Vec<u8>, Expected)> {
         vec![
-            (LARGEST_VARINT.to_vec(), most),
+            (largest.to_vec(), most),
             (vec![0xff, 0xff, 0xff, 0xff, 0x1f], overlong),
             (vec![0x80, 0x80, 0x80, 0x80, 0x80, 0x00], overlong),
         ]
@@ -38,32 +39,26 @@ fn hostile_lengths(counts: Counts, flexible: bool) -> Vec<(Vec<u8>, Expected)> {
             (i32::MAX.to_be_bytes().to_vec(), too_many),
             (1_000_001i32.to_be_bytes().to_vec(), too_many),
             (1_000_000i32.to_be_bytes().to_vec(), truncated),
-            ((-2i32).to_be_bytes().to_vec(), negative),
-            (i32::MIN.to_be_bytes().to_vec(), |error| matches!(error, DecodeError::NegativeLength(i32::MIN))),
         ],
         (Counts::Elements, true) => {
-            let mut cases = varints(too_many);
+            let mut cases = varints(LARGEST_LENGTH, too_many);
             // 1,000,001 and 1,000,000, both plus one.
             cases.push((vec![0xc2, 0x84, 0x3d], too_many));
             cases.push((vec![0xc1, 0x84, 0x3d], truncated));
             cases
         }
-        (Counts::Text, false) => {
-            vec![(i16::MAX.to_be_bytes().to_vec(), truncated), ((-2i16).to_be_bytes().to_vec(), negative)]
-        }
-        (Counts::Text, true) => varints(too_long),
-        (Counts::Bytes, false) => {
-            vec![(i32::MAX.to_be_bytes().to_vec(), truncated), ((-2i32).to_be_bytes().to_vec(), negative)]
-        }
-        (Counts::Bytes, true) => varints(truncated),
+        (Counts::Text, false) => vec![(i16::MAX.to_be_bytes().to_vec(), truncated)],
+        (Counts::Text, true) => varints(LARGEST_LENGTH, too_long),
+        (Counts::Bytes, false) => vec![(i32::MAX.to_be_bytes().to_vec(), truncated)],
+        (Counts::Bytes, true) => varints(LARGEST_LENGTH, truncated),
         (Counts::TaggedFields, _) => {
             let too_many: Expected = |error| matches!(error, DecodeError::TooManyTags(_));
-            let mut cases = varints(too_many);
+            let mut cases = varints(LARGEST_VARINT, too_many);
             // 10,001
             cases.push((vec![0x91, 0x4e], |error| *error == DecodeError::TooManyTags(10_001)));
             cases
         }
-        (Counts::TagSize, _) => varints(truncated),
+        (Counts::TagSize, _) => varints(LARGEST_VARINT, truncated),
     }
 }
 
@@ -77,6 +72,34 @@ fn hostile_lengths_are_refused_wherever_a_length_is() {
                 // The size of an enclosing tagged field may be exceeded first.
                 let refused = expected(&error) || (length.in_tag && truncated(&error));
                 assert!(refused, "{} {half:?} {version} {length:?} {replacement:?}: {error}", codec.key);
+            }
+        }
+    });
+}
+
+/// Null as it should be written, and other negative lengths.
+fn nulls(counts: Counts, flexible: bool) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let short = |length: i16| length.to_be_bytes().to_vec();
+    let long = |length: i32| length.to_be_bytes().to_vec();
+    match (counts, flexible) {
+        (Counts::TaggedFields | Counts::TagSize, _) => None,
+        // -2 and -2^31, both plus one.
+        (_, true) => Some((vec![0], vec![LARGEST_VARINT.to_vec(), vec![0x81, 0x80, 0x80, 0x80, 0x08]])),
+        (Counts::Text, false) => Some((short(-1), vec![short(-2), short(i16::MIN)])),
+        (Counts::Elements | Counts::Bytes, false) => Some((long(-1), vec![long(-2), long(i32::MIN)])),
+    }
+}
+
+#[test]
+fn any_negative_length_is_null() {
+    for_each(1, |codec, half, version, sample| {
+        // Sizes of tagged fields do not follow what is replaced in them.
+        for length in sample.lengths.iter().filter(|length| !length.in_tag) {
+            let Some((null, others)) = nulls(length.counts, sample.is_flexible()) else { continue };
+            let expected = try_recode(codec, half, version, sample.with_length(*length, &null));
+            for other in others {
+                let outcome = try_recode(codec, half, version, sample.with_length(*length, &other));
+                assert_eq!(outcome, expected, "{} {half:?} {version} {length:?} {other:?}", codec.key);
             }
         }
     });
@@ -197,8 +220,8 @@ fn headers() {
     assert_eq!(header(-1, 0, &[0xff, 0xff]), Err(HeaderError::UnknownApiKey(-1)));
     let cut = header(3, 0, &[0]).expect_err("the client id is cut");
     assert_eq!(cut, HeaderError::Malformed(DecodeError::Truncated { wanted: 2, left: 1 }));
-    let negative = header(3, 0, &[0xff, 0xfe]).expect_err("a negative length");
-    assert_eq!(negative, HeaderError::Malformed(DecodeError::NegativeLength(-2)));
+    let (negative, _) = header(3, 0, &[0xff, 0xfe]).expect("any negative length is null");
+    assert_eq!(negative.client_id, None);
     let tags = header(3, 12, &[0xff, 0xff, 0x91, 0x4e]).expect_err("too many tags");
     assert_eq!(tags, HeaderError::Malformed(DecodeError::TooManyTags(10_001)));
 }
