@@ -1,5 +1,6 @@
 //! A real `goatq` process of a test's own: own port, own folder, gone when it is dropped.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -99,6 +100,15 @@ impl Node {
     /// Address of the HTTP listener.
     pub fn http(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.http_port).into()
+    }
+
+    /// What the HTTP listener answers to a GET of `path`, with its headers.
+    pub fn get(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.http())?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Process id, while the node runs.

@@ -3,8 +3,6 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,11 +42,7 @@ fn values(from: usize, to: usize) -> Vec<String> {
 }
 
 fn http(node: &Node, path: &str) -> String {
-    let mut stream = TcpStream::connect(node.http()).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    node.get(path).unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use goatq_protocol::message::api_versions::{ApiVersionsRequest, ApiVersionsRespo
 use goatq_protocol::message::metadata::MetadataRequest;
 
 use super::peer::{Bench, SHORT_DEADLINE_MS, Seen, framed, sized};
-use super::{Row, row};
+use super::{Row, row, unread};
 
 pub(crate) const ROWS: &[Row] = &[
     row("1 a frame of -1 bytes", |b| b.send(&[0xff; 4]), "closed"),
@@ -31,10 +31,17 @@ pub(crate) const ROWS: &[Row] = &[
     row("13 an odd name of software", |b| software(b, "-odd-"), "42 INVALID_REQUEST"),
     row("13 an empty name of software", |b| software(b, ""), "42 INVALID_REQUEST"),
     row("14 an array of 2^31-1 elements", |b| b.send_body(ApiKey::Metadata, 8, &i32::MAX.to_be_bytes()), "closed"),
-    row("14 an array of -2 elements", |b| b.send_body(ApiKey::Metadata, 8, &metadata_8(-2)), "served").only_here(),
+    row("14 an array of -2 elements", |b| b.send_body(ApiKey::Metadata, 8, &metadata_8(-2)), "served"),
+    row("14 an array of -2^31 elements", |b| b.send_body(ApiKey::Metadata, 8, &metadata_8(i32::MIN)), "served"),
+    row("14 -1 elements where there is no null", |b| b.send_body(ApiKey::Metadata, 0, &[0xff; 4]), "closed"),
+    // What is there is one less. Kafka computes with 32 signed bits, and anything negative is null.
+    row("15 a compact array of 2^31-1 elements", |b| metadata_9(b, &[0x80, 0x80, 0x80, 0x80, 0x08]), "closed"),
+    row("15 a compact array of -2^31 elements", |b| metadata_9(b, &[0x81, 0x80, 0x80, 0x80, 0x08]), "served"),
+    row("15 a compact array of -2 elements", |b| metadata_9(b, &[0xff, 0xff, 0xff, 0xff, 0x0f]), "served"),
+    row("15 a compact null where there is none", |b| coordinator_3(b, &[0]), "closed"),
     row(
-        "15 a compact array of 2^32-2 elements",
-        |b| b.send_body(ApiKey::Metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        "15 a compact string of -2 bytes where there is no null",
+        |b| coordinator_3(b, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
         "closed",
     ),
     // A rule of Kafka 4.4.
@@ -52,9 +59,29 @@ pub(crate) const ROWS: &[Row] = &[
         "closed",
     ),
     row("20 a string of length -2", |b| b.send_body(ApiKey::Metadata, 4, &one_name(-2, b"")), "closed"),
+    row(
+        "20 a string of length -1 where there is no null",
+        |b| b.send_body(ApiKey::Metadata, 4, &one_name(-1, b"")),
+        "closed",
+    ),
+    row("20 a string of length -2 where null may be", |b| b.send_body(ApiKey::Produce, 3, &produce_3(-2)), "served"),
+    row("20 bytes of length -1 where there is no null", |b| b.send_body(ApiKey::JoinGroup, 2, &join_2(-1)), "closed"),
+    row("20 bytes of length -2", |b| b.send_body(ApiKey::JoinGroup, 2, &join_2(-2)), "closed"),
+    row(
+        "20 a struct of presence -2",
+        |b| b.send_body(ApiKey::DescribeTopicPartitions, 0, &[1, 0, 0, 0, 10, 0xfe, 0]),
+        "served",
+    ),
+    // Kafka replaces what is no text.
+    row(
+        "20 a name that is not UTF-8",
+        |b| b.send_body(ApiKey::Metadata, 4, &one_name(3, &[0xc3, 0x28, 0xff])),
+        "closed",
+    )
+    .kafka("served"),
     row("20 a string longer than the rest", |b| b.send_body(ApiKey::Metadata, 4, &one_name(1000, b"abc")), "closed"),
     row("21 bytes behind the body", |b| b.send_body(ApiKey::ApiVersions, 0, &[1, 2, 3, 4, 5]), "served"),
-    row("22 10,000 requests, no answer read", flood, "cut, fewer than 10000 answers").only_here(),
+    row("22 10,000 requests, no answer read", unread::flood, "cut, fewer than 10000 answers").only_here(),
     row("23 no more to come after a request", finished_early, "served"),
     row("24 an API of controllers", |b| b.send_body(ApiKey::Vote, 0, &[0; 30]), "closed"),
     row("24 an API of brokers among themselves", |b| b.send_body(ApiKey::Envelope, 0, &[0; 30]), "closed"),
@@ -124,6 +151,27 @@ fn metadata_8(len: i32) -> Vec<u8> {
     body
 }
 
+/// No topics but this length, and flags.
+fn metadata_9(bench: &Bench, len: &[u8]) -> anyhow::Result<Seen> {
+    bench.send_body(ApiKey::Metadata, 9, &[len, &[0; 4]].concat())
+}
+
+/// No key but this length.
+fn coordinator_3(bench: &Bench, len: &[u8]) -> anyhow::Result<Seen> {
+    bench.send_body(ApiKey::FindCoordinator, 3, &[len, &[0; 2]].concat())
+}
+
+/// No transactional id but this length, and nothing to append.
+fn produce_3(len: i16) -> Vec<u8> {
+    [&len.to_be_bytes()[..], &[0xff, 0xff], &[0; 8]].concat()
+}
+
+/// One protocol, and no metadata of it but this length.
+fn join_2(len: i32) -> Vec<u8> {
+    let head = [0, 1, b'g', 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10, 0, 0, 0, 1, b'c', 0, 0, 0, 1, 0, 1, b'p'];
+    [&head[..], &len.to_be_bytes()].concat()
+}
+
 fn million_and_one(bench: &Bench) -> anyhow::Result<Seen> {
     let count = 1_000_001_i32;
     let mut body = count.to_be_bytes().to_vec();
@@ -156,21 +204,6 @@ fn one_name(len: i16, name: &[u8]) -> Vec<u8> {
     body.extend_from_slice(name);
     body.push(0);
     body
-}
-
-fn flood(bench: &Bench) -> anyhow::Result<Seen> {
-    let mut peer = bench.connect();
-    // Answers of several KiB each: all of them are more than the sockets of both sides hold.
-    let request = encode_request(7, None, &ApiVersionsRequest::default(), 0)?.concat();
-    for _ in 0..10_000 {
-        peer.write(&request)?;
-    }
-    std::thread::sleep(Duration::from_millis(3 * SHORT_DEADLINE_MS));
-    let mut answers = 0;
-    while let Ok(Some(_)) = peer.receive() {
-        answers += 1;
-    }
-    Ok(Seen::Text(if answers < 10_000 { "cut, fewer than 10000 answers".to_owned() } else { format!("{answers}") }))
 }
 
 fn finished_early(bench: &Bench) -> anyhow::Result<Seen> {

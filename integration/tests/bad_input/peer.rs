@@ -163,6 +163,13 @@ impl Bench {
         Peer { stream }
     }
 
+    /// A new connection whose kernel takes little that is not read.
+    pub(crate) fn connect_with_small_buffer(&self) -> anyhow::Result<Peer> {
+        let peer = self.connect();
+        socket2::SockRef::from(&peer.stream).set_recv_buffer_size(4096)?;
+        Ok(peer)
+    }
+
     /// A sensible request on a connection of its own.
     pub(crate) fn ask<R: Request>(&self, request: &R, version: i16) -> anyhow::Result<R::Response> {
         self.connect().ask(request, version)?.context("closed")
