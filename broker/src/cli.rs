@@ -61,6 +61,8 @@ enum ConfigCommand {
         #[command(flatten)]
         settings: SettingsArgs,
     },
+    /// List every key that has an effect, with its default.
+    List,
     /// Explain one key of brokers or topics; list all without one.
     Explain {
         /// Name of the key.
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         None => serve::run(&cli.settings),
         Some(Command::Serve(settings)) => serve::run(&settings),
         Some(Command::Config { command: ConfigCommand::Check { file, settings } }) => config::check(file, settings),
+        Some(Command::Config { command: ConfigCommand::List }) => config::explain(None),
         Some(Command::Config { command: ConfigCommand::Explain { key } }) => config::explain(key.as_deref()),
         Some(Command::Log { command: LogCommand::Dump { files, records } }) => dump::run(&files, records),
         Some(Command::Version) => {
@@ -96,7 +99,51 @@ pub fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| {
-        eprintln!("goatq: {error:#}");
+        eprintln!("goatq: {}", told(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error with its causes; those that it names already are not repeated.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            // Several problems in one error have lines of their own.
+            text.push_str(if cause.contains('\n') { ":\n" } else { ": " });
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot open: {source}")]
+        struct Outer {
+            source: std::io::Error,
+        }
+        let error = || Outer { source: std::io::Error::other("no disk") };
+        assert_eq!(told(&anyhow::Error::new(error())), "cannot open: no disk");
+        let with_context = Err::<(), _>(error()).context("start").unwrap_err();
+        assert_eq!(told(&with_context), "start: cannot open: no disk");
+        let several = Err::<(), _>(anyhow::anyhow!("one\ntwo")).context("not usable").unwrap_err();
+        assert_eq!(told(&several), "not usable:\none\ntwo");
+    }
 }

@@ -19,3 +19,4 @@ pub use info::ConnectionInfo;
 pub use limits::LimitConfig;
 pub use server::{BindError, BoundListeners, NetConfig, Server};
 pub use service::{Outcome, Reply, Service};
+pub use transport::SocketConfig;

@@ -12,7 +12,7 @@ use goatq_broker::metrics::network::NetworkMetrics;
 use goatq_broker::net::budget::MemoryBudget;
 use goatq_broker::net::{
     BoundListeners, CloseReason, ConnectionConfig, ConnectionInfo, DeadlineConfig, LimitConfig, NetConfig, Outcome,
-    Reply, Server, Service,
+    Reply, Server, Service, SocketConfig,
 };
 use goatq_broker::node::workers::Workers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +86,9 @@ fn config() -> NetConfig {
 fn start(config: NetConfig) -> World {
     let (service, metrics) = (Arc::new(Tiny::default()), Arc::new(NetworkMetrics::default()));
     let mut listeners = BoundListeners::default();
-    let address = listeners.bind("PLAINTEXT", "127.0.0.1:0".parse().expect("address")).expect("a free port");
+    let address = listeners
+        .bind("PLAINTEXT", "127.0.0.1:0".parse().expect("address"), &SocketConfig::default())
+        .expect("a free port");
     let server = listeners.serve(config, Arc::new(Workers::current()), Arc::clone(&service) as _, Arc::clone(&metrics));
     World { service, server, address, metrics }
 }

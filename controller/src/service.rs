@@ -64,7 +64,7 @@ impl ClusterConfig {
             voters: BTreeMap::new(),
             topic_defaults: TopicDefaults::default(),
             features: SupportedFeatures::current(),
-            timing: QuorumTiming::default(),
+            timing: QuorumTiming::ALONE,
             seed,
         }
     }
@@ -79,6 +79,15 @@ pub struct QuorumTiming {
     pub election_timeout: Duration,
     /// Entries between two snapshots.
     pub snapshot_every: u64,
+}
+
+impl QuorumTiming {
+    /// For a quorum of one: nobody waits for its heartbeats, so the timers may sleep (a tick is a fifth of a heartbeat).
+    pub const ALONE: QuorumTiming = QuorumTiming {
+        heartbeat: Duration::from_secs(20),
+        election_timeout: Duration::from_secs(60),
+        snapshot_every: 5_000,
+    };
 }
 
 impl Default for QuorumTiming {

@@ -30,6 +30,11 @@ struct Current {
 /// Defaults that follow from the machine or from other settings.
 fn derive_defaults(settings: &mut Settings, machine: &Machine) {
     settings.derive("num.network.threads", machine.cores.to_string());
+    // Fixed buffers of Kafka's size limit a connection to 100 KiB for each round trip; the kernel sizes them as needed. And a
+    // reconnect storm after a restart needs room to wait.
+    settings.derive("socket.send.buffer.bytes", "-1".to_owned());
+    settings.derive("socket.receive.buffer.bytes", "-1".to_owned());
+    settings.derive("socket.listen.backlog.size", "4096".to_owned());
     let listeners = settings.get("listeners").or(settings.default_of("listeners")).unwrap_or_default();
     let names = settings.get("controller.listener.names").or(settings.default_of("controller.listener.names"));
     let controllers: Vec<_> = super::check::list_items(names.unwrap_or_default()).collect();

@@ -1,6 +1,7 @@
 //! The table, the checks, the layers and the views together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use goatq_storage::config::LogConfig;
 
@@ -288,4 +289,68 @@ fn honoured_keys_are_read() {
     for key in table::topic_keys().filter(|key| key.status == Status::Honoured) {
         assert!(sources.contains(&format!("\"{}\"", key.name)), "nobody reads {}", key.name);
     }
+}
+
+/// Fields that no code outside of the configuration reads, with the reason.
+const READ_WITHIN: &[(&str, &str)] = &[
+    ("id_expiration", "logs get it with the rest of their configuration, from topic.rs"),
+    ("inter_broker_listener", "rules.rs checks it; nodes have nobody to talk to yet"),
+    ("unclean_leader_election", "a node alone never has another replica to elect"),
+];
+
+/// A value that is parsed but never looked at would be a promise that nobody keeps: each field of a view is read by code
+/// outside of the configuration, and each field of the storage's view by the storage.
+#[test]
+fn every_field_of_a_view_is_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let broker = sources(&root.join("src"), &["config", "tests.rs", "tests"]);
+    let storage = sources(&root.join("../storage/src"), &["tests.rs", "tests"]);
+    let views = [
+        (include_str!("broker.rs"), &broker),
+        (include_str!("topic.rs"), &broker),
+        (include_str!("../../../storage/src/config.rs"), &storage),
+    ];
+    let mut unread = Vec::new();
+    for (view, code) in views {
+        let fields: Vec<_> = view.lines().filter_map(field).collect();
+        assert!(!fields.is_empty());
+        unread.extend(fields.into_iter().filter(|field| !reads(code, field)));
+    }
+    let allowed: Vec<_> = READ_WITHIN.iter().map(|(field, _)| *field).collect();
+    unread.sort_unstable();
+    assert_eq!(unread, allowed);
+}
+
+/// The name of a field, if the line declares a public one.
+fn field(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("    pub ")?.split_once(": ")?;
+    name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(name)
+}
+
+/// Whether code has `.field` with nothing behind it that would make it another name or a call.
+fn reads(code: &str, field: &str) -> bool {
+    let access = format!(".{field}");
+    code.match_indices(&access).any(|(at, _)| {
+        let next = code[at + access.len()..].chars().next().unwrap_or(' ');
+        !(next.is_alphanumeric() || next == '_' || next == '(')
+    })
+}
+
+/// All source text below a folder, without files and folders of these names and without tests inside of files.
+fn sources(folder: &Path, without: &[&str]) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if without.contains(&name) {
+            continue;
+        }
+        if path.is_dir() {
+            text += &sources(&path, without);
+        } else {
+            let file = std::fs::read_to_string(&path).unwrap();
+            text += file.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        }
+    }
+    text
 }

@@ -19,7 +19,7 @@ use super::connection::{self, ConnectionConfig, Shared};
 use super::info::ConnectionInfo;
 use super::limits::{Accepting, Admission, ConnectionLimits, LimitConfig};
 use super::service::Service;
-use super::transport::{Incoming, Listener};
+use super::transport::{Incoming, Listener, SocketConfig};
 use crate::metrics::network::{ListenerCounts, NetworkMetrics};
 use crate::node::workers::Workers;
 
@@ -34,7 +34,10 @@ pub struct BoundListeners {
 
 /// A listener could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {name} cannot bind {address}: {source}")]
+#[error(
+    "listener {name} cannot bind {address}: {source}. Another node may run here: stop it, or choose another address with \
+     listeners"
+)]
 pub struct BindError {
     name: String,
     address: SocketAddr,
@@ -77,9 +80,9 @@ impl BoundListeners {
     ///
     /// # Errors
     /// See [`BindError`].
-    pub fn bind(&mut self, name: &str, address: SocketAddr) -> Result<SocketAddr, BindError> {
-        let listener =
-            Listener::bind(address).map_err(|source| BindError { name: name.to_owned(), address, source })?;
+    pub fn bind(&mut self, name: &str, address: SocketAddr, config: &SocketConfig) -> Result<SocketAddr, BindError> {
+        let failed = |source| BindError { name: name.to_owned(), address, source };
+        let listener = Listener::bind(address, config).map_err(failed)?;
         let bound = listener.address();
         self.listeners.push((name.to_owned(), listener));
         Ok(bound)

@@ -12,9 +12,22 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-/// Connections the kernel may hold that were not accepted yet (`socket.listen.backlog.size` is 50 in Kafka; a reconnect
-/// storm after a restart needs more).
-const BACKLOG: i32 = 4096;
+/// What is asked of the kernel for a listener and for the sockets that it accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketConfig {
+    /// Connections the kernel may hold that were not accepted yet; it has a limit of its own.
+    pub backlog: u32,
+    /// Bytes of the send buffer; None lets the kernel find the size that a connection needs.
+    pub send_buffer: Option<usize>,
+    /// Bytes of the receive buffer, likewise.
+    pub receive_buffer: Option<usize>,
+}
+
+impl Default for SocketConfig {
+    fn default() -> Self {
+        Self { backlog: 4096, send_buffer: None, receive_buffer: None }
+    }
+}
 
 /// A listening socket.
 #[derive(Debug)]
@@ -50,7 +63,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address is in use, not of this machine, or not permitted.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, config: &SocketConfig) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -58,8 +71,15 @@ impl Listener {
             // As Java: the wildcard serves both families where the kernel can.
             let _ = socket.set_only_v6(false);
         }
+        // Accepted sockets inherit them; after the handshake it would be too late for the size of the window.
+        if let Some(bytes) = config.send_buffer {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        if let Some(bytes) = config.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
         let inner = tokio::net::TcpListener::from_std(socket.into())?;
         let address = inner.local_addr()?;
         Ok(Self { inner, address })
@@ -134,5 +154,23 @@ impl WriteSide<'_> {
     /// The connection broke.
     pub async fn shut_down(&mut self) -> io::Result<()> {
         self.0.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_have_the_buffers_asked_for() {
+        let config = SocketConfig { backlog: 5, send_buffer: Some(50_000), receive_buffer: Some(40_000) };
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).unwrap();
+        let client = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
+        let accepted = listener.accept().await.unwrap();
+        let socket = socket2::SockRef::from(&accepted.stream);
+        // Linux doubles what it is asked for.
+        assert_eq!(socket.send_buffer_size().unwrap(), 100_000);
+        assert_eq!(socket.recv_buffer_size().unwrap(), 80_000);
+        drop(client);
     }
 }

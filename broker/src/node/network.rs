@@ -6,6 +6,7 @@ use crate::net::connection::ConnectionConfig;
 use crate::net::deadlines::DeadlineConfig;
 use crate::net::limits::LimitConfig;
 use crate::net::server::NetConfig;
+use crate::net::transport::SocketConfig;
 
 /// Limits on connections: all of them can change while the node runs.
 pub(super) fn limits(config: &NetworkConfig) -> LimitConfig {
@@ -15,6 +16,11 @@ pub(super) fn limits(config: &NetworkConfig) -> LimitConfig {
         per_ip_overrides: config.max_connections_per_ip_overrides.clone(),
         max_creation_rate: config.max_connection_creation_rate,
     }
+}
+
+/// What is asked of the kernel.
+pub(super) fn sockets(config: &NetworkConfig) -> SocketConfig {
+    SocketConfig { backlog: config.backlog, send_buffer: config.send_buffer, receive_buffer: config.receive_buffer }
 }
 
 /// All settings of the network.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::health::{Health, Phase};
-use super::network::{limits, net_config};
+use super::network::{limits, net_config, sockets};
 use super::offload::Offload;
 use super::storage::{OpenDirs, open_dirs, run_commits};
 use super::workers::Workers;
@@ -103,7 +103,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     /// The HTTP listener could not be bound.
     #[error(
-        "http.listener {address}: {source}. Another node may run here; choose another address, or none with http.listener="
+        "http.listener cannot bind {address}: {source}. Another node may run here: stop it, or choose another address with \
+         http.listener (empty for none)"
     )]
     Http {
         /// The address.
@@ -314,13 +315,13 @@ fn resolve(listener: &Listener) -> Result<SocketAddr, StartError> {
 type Bound = (BoundListeners, BTreeMap<String, SocketAddr>);
 
 fn bind(config: &BrokerConfig) -> Result<Bound, StartError> {
-    let mut bound = BoundListeners::default();
+    let (mut bound, sockets) = (BoundListeners::default(), sockets(&config.network));
     let mut addresses = BTreeMap::new();
     for listener in &config.network.listeners {
-        let address = match bound.bind(&listener.name, resolve(listener)?) {
+        let address = match bound.bind(&listener.name, resolve(listener)?, &sockets) {
             // A machine without IPv6.
             Err(_) if listener.host.is_empty() => {
-                bound.bind(&listener.name, SocketAddr::from(([0, 0, 0, 0], listener.port)))?
+                bound.bind(&listener.name, SocketAddr::from(([0, 0, 0, 0], listener.port)), &sockets)?
             }
             address => address?,
         };

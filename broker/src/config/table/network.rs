@@ -53,11 +53,11 @@ keys! { pub(super) KEYS:
     "socket.connection.setup.timeout.max.ms" Long Some("30000"), Medium ReadOnly Any, Inert ONE_NODE;
     "socket.connection.setup.timeout.ms" Long Some("10000"), Medium ReadOnly Any, Inert ONE_NODE;
     "socket.listen.backlog.size" Int Some("50"), Medium ReadOnly AtLeast(1), Honoured
-        "Connections that may wait to be accepted.";
+        "Connections that may wait to be accepted, up to the limit of the system. Defaults to 4096.";
     "socket.receive.buffer.bytes" Int Some("102400"), High ReadOnly Any, Honoured
-        "Receive buffer of client sockets, bytes; -1 leaves it to the operating system.";
+        "Receive buffer of client sockets, bytes; -1 leaves it to the operating system, which is the default.";
     "socket.request.max.bytes" Int Some("104857600"), High ReadOnly AtLeast(1), Honoured
         "Largest request in bytes. A longer announcement closes the connection before memory is taken for it.";
     "socket.send.buffer.bytes" Int Some("102400"), High ReadOnly Any, Honoured
-        "Send buffer of client sockets, bytes; -1 leaves it to the operating system.";
+        "Send buffer of client sockets, bytes; -1 leaves it to the operating system, which is the default.";
 }

@@ -77,7 +77,7 @@ keys! { pub(super) KEYS:
         "Age at which a segment is closed even if it is not full.";
     "unclean.leader.election.enable" Boolean Some("false"), Medium Cluster Any, Honoured
         "Whether a replica that is out of sync may become leader when no other is left, at the price of lost \
-         records.";
+         records. One node alone has no other replica.";
 }
 
 /// Broker keys that give a topic key its default, first one first, each with the factor into the topic's unit.

@@ -24,5 +24,5 @@ keys! { pub(super) KEYS:
         "Partitions of a topic that is created without a number.";
     "unclean.leader.election.enable" Boolean Some("false"), High Cluster Any, Honoured
         "Whether a replica that is out of sync may become leader when no other is left, at the price of lost \
-         records.";
+         records. One node alone has no other replica.";
 }
