@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, io::IoSlice, sync::Arc};
 
 use goatq_protocol::record::{
     Batch, BatchBuilder, BatchError, BatchHeader, BatchOptions, BuildError, Limits, NewRecord, Record,
+    control::{ControlRecordType, control_record},
 };
 
-use super::{map::OffsetMap, transactions::CleanedTxns};
+use super::{map::OffsetMap, transactions::Transactions};
 use crate::{
     block_on::block_on,
     error::ReadError,
     io::DiskFile,
     log::AbortedTxn,
-    producer::state::{EndMarker, ProducerState},
+    producer::state::ProducerState,
     segment::{
         Segment,
         cursor::{Cursor, WHOLE_WINDOW, WalkError},
@@ -66,8 +67,18 @@ pub(crate) struct Cleaner<'a> {
     pub(crate) counts: Counts,
 }
 
-/// The marker of a control batch.
-pub(crate) type MarkerOf = fn(&Batch) -> Option<EndMarker>;
+/// Whether nothing needs a batch any more: its data was aborted, or it is a marker without data.
+fn is_needless(txns: &mut Transactions, batch: &Batch) -> bool {
+    if !batch.header().is_control() {
+        return txns.data(batch.header());
+    }
+    let kind = match control_record(batch) {
+        Ok(found) => found.map(|(kind, _)| kind),
+        // What nobody can read stays.
+        Err(_) => Some(ControlRecordType::Unknown(-1)),
+    };
+    txns.control(batch.header(), kind)
+}
 
 /// Goes through the batches of a segment; `visit` says whether to go on.
 fn for_each_batch(
@@ -107,15 +118,13 @@ impl Cleaner<'_> {
         segment: &Segment,
         from: i64,
         map: &mut OffsetMap,
-        txns: &mut CleanedTxns,
-        marker_of: MarkerOf,
+        txns: &mut Transactions,
     ) -> Result<bool, CleanError> {
         let mut full = false;
         let limits = self.limits;
         for_each_batch(segment, self.throttle, &mut |batch| {
             let header = *batch.header();
-            let marker = if header.is_control() { marker_of(&batch) } else { None };
-            let discard = txns.may_discard(&header, marker);
+            let discard = is_needless(txns, &batch);
             if !header.is_control() && !discard {
                 // The batch counts as a whole, so that the map's end is the end of a batch. One that nobody can read has no keys.
                 for record in batch.records(limits).map_while(Result::ok).filter(|record| record.offset >= from) {
@@ -139,16 +148,15 @@ impl Cleaner<'_> {
         group: &[(Arc<Segment>, Vec<AbortedTxn>)],
         end: i64,
         map: &OffsetMap,
-        txns: &mut CleanedTxns,
+        txns: &mut Transactions,
         mut out: SegmentWriter,
-        marker_of: MarkerOf,
     ) -> Result<Arc<Segment>, CleanError> {
         let file = out.segment.log.get_or_create().map_err(CleanError::Write)?;
         file.truncate(0).map_err(CleanError::Write)?;
         let mut sink = Sink { file, buffer: Vec::new(), at: 0 };
         let limits = self.limits;
         for (segment, aborted) in group {
-            txns.add(aborted.iter().copied());
+            txns.expect(aborted.iter().copied());
             self.counts.bytes_before += segment.size();
             let mut counts = self.counts;
             let rules = Rules {
@@ -158,8 +166,7 @@ impl Cleaner<'_> {
                 end,
             };
             for_each_batch(segment, self.throttle, &mut |batch| {
-                let marker = if batch.header().is_control() { marker_of(&batch) } else { None };
-                let discard = txns.may_discard(batch.header(), marker);
+                let discard = is_needless(txns, &batch);
                 counts.records_before += u64::try_from(batch.header().record_count).unwrap_or(0);
                 if let Some(kept) = rules.filter(&batch, discard, map, limits)? {
                     counts.records_after += u64::try_from(kept.header().record_count).unwrap_or(0);
@@ -174,7 +181,7 @@ impl Cleaner<'_> {
         out.seal().map_err(CleanError::Write)?;
         if group.iter().any(|(segment, _)| segment.has_txns()) {
             // Also when it is empty: it takes the place of the old one.
-            out.segment.add_aborted(&txns.take_kept()).map_err(CleanError::Write)?;
+            out.segment.add_aborted(&txns.take_noted()).map_err(CleanError::Write)?;
         }
         Ok(out.segment)
     }

@@ -12,18 +12,16 @@ use std::{io, sync::Arc};
 
 use goatq_protocol::record::Limits;
 
-use super::{
-    AbortedTxn, Cleanable, CompactOptions, Compacted, Log, append::end_marker, is_full, state::State, times::read_txns,
-};
+use super::{AbortedTxn, Cleanable, CompactOptions, Compacted, Log, files, is_full, state::State, times::read_txns};
 use crate::{
     block_on::block_on,
     compact::{
         cleaner::{CleanError, Cleaner, Counts, last_batches},
         map::OffsetMap,
-        transactions::CleanedTxns,
+        transactions::Transactions,
     },
     config::LogConfig,
-    error::LogError,
+    error::{LogError, ReadError},
     segment::{
         Segment,
         cursor::{Cursor, HEADER_WINDOW},
@@ -46,33 +44,43 @@ struct Parts {
 }
 
 impl Log {
-    /// How much there is to compact; `None` when the policy says no or nothing may be compacted. Blocks.
+    /// How much there is to compact; `None` when the policy says no, nothing may be compacted, or the log has turned out to be
+    /// [uncleanable](Self::uncleanable). Blocks.
     pub fn cleanable(&self, now_ms: i64, high_watermark: i64) -> Option<Cleanable> {
         let config = self.config();
-        if !config.cleanup_policy.compact {
-            return None;
-        }
-        let parts = self.parts(&config, now_ms, high_watermark).ok()?;
+        let durable = {
+            let state = self.state.lock();
+            if !config.cleanup_policy.compact || state.uncleanable.is_some() {
+                return None;
+            }
+            state.synced
+        };
+        let parts = self.parts(&config, now_ms, high_watermark.min(durable)).ok()?;
         let bytes = |segments: &[Bounded]| segments.iter().map(|(segment, _)| segment.size()).sum::<u64>();
         let (clean, dirty) = (bytes(&parts.clean), bytes(&parts.dirty));
         if dirty == 0 {
             return None;
         }
         let dirty_ratio = dirty as f64 / (clean + dirty) as f64;
-        let oldest = parts.dirty.first().and_then(|(segment, _)| first_timestamp(segment));
-        let waited = oldest.map_or(0, |oldest| now_ms.saturating_sub(oldest));
-        let due = dirty_ratio >= config.min_cleanable_dirty_ratio || waited > config.max_compaction_lag_ms;
+        let limit = now_ms.saturating_sub(config.max_compaction_lag_ms);
+        let overdue = |(segment, _): &Bounded| first_timestamp(segment).is_some_and(|first| first < limit);
+        let due = dirty_ratio > config.min_cleanable_dirty_ratio || parts.dirty.iter().any(overdue);
         Some(Cleanable { dirty_ratio, due })
     }
 
-    /// Whole sealed segments below everything that holds compaction back: the high watermark, open transactions,
-    /// `min.compaction.lag.ms`, and the recovery point (recovery expects no gaps behind it).
+    /// Why the log is not compacted any more: what in it cannot be read. Until it is opened again.
+    pub fn uncleanable(&self) -> Option<String> {
+        self.state.lock().uncleanable.clone()
+    }
+
+    /// Whole sealed segments below everything that holds compaction back: the high watermark and what is durable, open transactions,
+    /// and `min.compaction.lag.ms`.
     fn parts(&self, config: &LogConfig, now_ms: i64, high_watermark: i64) -> Result<Parts, LogError> {
         let (sealed, bound, first_dirty) = {
             let mut state = self.state.lock();
             self.writable(&state)?;
             let stable = state.producers.first_unstable_offset(high_watermark).unwrap_or(i64::MAX);
-            let bound = high_watermark.min(stable).min(state.recovery_point);
+            let bound = high_watermark.min(stable);
             (bounded(&state), bound, state.first_dirty)
         };
         let lowest = sealed.first().map_or(0, |(segment, _)| segment.base_offset);
@@ -100,15 +108,19 @@ impl Log {
         Ok(newest > now_ms.saturating_sub(config.min_compaction_lag_ms))
     }
 
-    /// Compacts once over what is dirty, as far as the map holds; does nothing unless the policy says so. Blocks.
+    /// Compacts once over what is dirty, as far as the map holds; does nothing unless the policy says so. A log with data that
+    /// cannot be read is left as it is from there on, and is [uncleanable](Self::uncleanable). Blocks.
     pub fn compact(&self, options: CompactOptions<'_>) -> Result<Compacted, LogError> {
         let _only_one = self.compaction.lock();
         let config = self.config();
         let mut done = Compacted { first_dirty_offset: self.first_dirty_offset(), ..Compacted::default() };
-        if !config.cleanup_policy.compact {
+        if !config.cleanup_policy.compact || self.uncleanable().is_some() {
             return Ok(done);
         }
-        let parts = self.parts(&config, options.now_ms, options.high_watermark)?;
+        // What is known of producers and transactions must not depend on batches that go, so the newest snapshot comes from behind
+        // them. And only what is behind a recovery point has to be without gaps.
+        let proven = self.checkpoint(options.now_ms)?;
+        let parts = self.parts(&config, options.now_ms, options.high_watermark.min(proven))?;
         let mut cleaner = Cleaner {
             now_ms: options.now_ms,
             delete_retention_ms: config.delete_retention_ms,
@@ -117,6 +129,7 @@ impl Log {
             throttle: options.throttle,
             counts: Counts::default(),
         };
+        let truncated_at = self.state.lock().truncated_at;
         match self.compact_parts(&config, parts, &mut cleaner, options.map_bytes, options.seed) {
             Ok(Some(first_dirty)) => {
                 let mut state = self.state.lock();
@@ -124,13 +137,27 @@ impl Log {
                 done.first_dirty_offset = state.first_dirty;
             }
             Ok(None) | Err(CleanError::Stopped) => {}
-            Err(CleanError::Read(error)) => return Err(error.into()),
+            Err(CleanError::Read(error)) => return Err(self.unreadable(error, truncated_at)?),
             Err(CleanError::Write(error)) if is_full(&error) => return Err(LogError::Io(error)),
             Err(CleanError::Write(error)) => return Err(LogError::Io(self.poison("compaction", error))),
             Err(CleanError::Build(error)) => return Err(LogError::Io(io::Error::other(error))),
         }
         let Counts { bytes_before, bytes_after, records_before, records_after } = cleaner.counts;
         Ok(Compacted { bytes_before, bytes_after, records_before, records_after, ..done })
+    }
+
+    /// What a failed read means: the end of compaction, unless what was to be read was truncated meanwhile or the log is over.
+    fn unreadable(&self, error: ReadError, truncated_at: u64) -> Result<LogError, LogError> {
+        let mut state = self.state.lock();
+        self.writable(&state)?;
+        let error = LogError::from(error);
+        if let LogError::Damaged(reason) = &error
+            && state.truncated_at == truncated_at
+        {
+            tracing::error!(log = %self.name, %reason, "the log cannot be compacted");
+            state.uncleanable = Some(reason.to_string());
+        }
+        Ok(error)
     }
 
     /// Both passes. The offset up to which the log is compacted; `None` when there was nothing to do, or the log changed under it.
@@ -143,11 +170,11 @@ impl Log {
         seed: u64,
     ) -> Result<Option<i64>, CleanError> {
         let mut map = OffsetMap::new(map_bytes, seed);
-        let mut txns = CleanedTxns::default();
+        let mut txns = Transactions::default();
         let mut mapped_to = parts.first_dirty;
         for (segment, end) in &parts.dirty {
-            txns.add(self.aborted_in(segment.base_offset, *end)?);
-            let whole = cleaner.map_segment(segment, parts.first_dirty, &mut map, &mut txns, end_marker)?;
+            txns.expect(self.aborted_in(segment.base_offset, *end)?);
+            let whole = cleaner.map_segment(segment, parts.first_dirty, &mut map, &mut txns)?;
             mapped_to = if whole { *end } else { map.latest().map_or(mapped_to, |latest| latest + 1).max(mapped_to) };
             if !whole {
                 break;
@@ -158,7 +185,7 @@ impl Log {
         }
         let segments = parts.clean.into_iter().chain(parts.dirty);
         let segments = segments.filter(|(segment, _)| segment.base_offset < mapped_to).collect();
-        let mut txns = CleanedTxns::default();
+        let mut txns = Transactions::default();
         for group in groups(segments, config.segment_limit()) {
             let end = group.last().map_or(0, |(_, end)| *end);
             let mut with_txns = Vec::with_capacity(group.len());
@@ -172,7 +199,7 @@ impl Log {
             let builder = IndexBuilder::new(base_offset, config.index_interval_bytes);
             let out = SegmentWriter::new(Arc::new(segment), builder, (0, 0), cleaner.now_ms);
             let written = out.segment.clone();
-            let cleaned = cleaner.clean(&with_txns, end, &map, &mut txns, out, end_marker);
+            let cleaned = cleaner.clean(&with_txns, end, &map, &mut txns, out);
             let replaced = match cleaned {
                 Ok(cleaned) => self.replace(&group, &cleaned, cleaner.now_ms).map_err(CleanError::Write)?,
                 Err(error) => {
@@ -216,6 +243,11 @@ impl Log {
             return Ok(false);
         }
         let disk = self.resources.disk();
+        let end = group.last().map_or(cleaned.base_offset, |(_, end)| *end);
+        // A start from a snapshot that is older would look for the rest in batches that are gone: the last ones of a producer whose
+        // newer ones a crash takes, or the marker of a transaction that was open then.
+        files::remove_snapshots(disk.as_ref(), &self.dir, &mut self.state.lock().snapshots, |offset| offset < end)?;
+        self.remove_doomed_of(group.iter().map(|(segment, _)| segment.base_offset))?;
         cleaned.rename_durably(disk.as_ref(), &self.dir, Suffix::Swap)?;
         for (segment, _) in group {
             segment.rename_deleted(&self.dir)?;
@@ -230,7 +262,6 @@ impl Log {
         }
         state.sealed.insert(cleaned.base_offset, cleaned.clone());
         // Memory must not show what is gone.
-        let end = group.last().map_or(cleaned.base_offset, |(_, end)| *end);
         state.tail.drop_before(end);
         self.drop_snapshots(&mut state);
         Ok(true)

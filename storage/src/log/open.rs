@@ -176,7 +176,8 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         unproven_bytes: recovered.unproven_bytes,
         last_checkpoint_ms: now_ms,
         doomed: VecDeque::new(),
-        first_dirty: options.first_dirty_offset,
+        first_dirty: options.first_dirty_offset.min(end),
+        uncleanable: None,
         closed: false,
     };
     replay::rebuild_producers(&loader, &mut state)?;

@@ -47,10 +47,12 @@ impl Log {
         Pending { log: self.clone(), segment, view, range }
     }
 
-    /// The segment behind another one.
-    pub(super) fn segment_behind(&self, segment: &Segment) -> Option<(Arc<Segment>, Option<View>)> {
+    /// Where a read at an offset goes on that found nothing in a segment: in the one behind it, or, when compaction has replaced it
+    /// meanwhile, in what is there now.
+    pub(super) fn segment_behind(&self, segment: &Arc<Segment>, offset: i64) -> Option<(Arc<Segment>, Option<View>)> {
         let state = self.state.lock();
-        let next = state.segment_after(segment.base_offset)?;
+        let live = state.segments().any(|live| Arc::ptr_eq(live, segment));
+        let next = if live { state.segment_after(segment.base_offset)? } else { state.segment_at(offset) };
         let view = growing_view(&state, &next);
         Some((next, view))
     }

@@ -146,6 +146,7 @@ impl Log {
     /// Takes the oldest segment out of the log. Durable before the next one goes, so that a crash leaves no gap.
     fn remove_oldest(&self, segment: &Arc<Segment>, now_ms: i64) -> Result<(), LogError> {
         let disk = self.resources.disk();
+        self.remove_doomed_of(std::iter::once(segment.base_offset))?;
         let renamed = segment.rename_deleted(&self.dir).and_then(|()| disk.sync_dir(&self.dir));
         renamed.map_err(|error| self.poison("removing a segment", error))?;
         let mut state = self.state.lock();
@@ -166,6 +167,20 @@ impl Log {
     pub(super) fn doom(&self, state: &mut State, segment: Arc<Segment>, now_ms: i64) {
         let due_ms = now_ms.saturating_add(state.config.file_delete_delay_ms);
         state.doomed.push_back(Doomed { due_ms, segment });
+    }
+
+    /// Removes the files of segments of these base offsets that wait for their end: others are about to take their names.
+    pub(super) fn remove_doomed_of(&self, base_offsets: impl Iterator<Item = i64>) -> io::Result<()> {
+        for base_offset in base_offsets {
+            let doomed = std::mem::take(&mut self.state.lock().doomed);
+            let (same, others): (VecDeque<_>, VecDeque<_>) =
+                doomed.into_iter().partition(|doomed| doomed.segment.base_offset == base_offset);
+            self.state.lock().doomed.extend(others);
+            for doomed in same {
+                doomed.segment.remove()?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes files of segments that were removed `file.delete.delay.ms` ago. The number of files. Blocks.

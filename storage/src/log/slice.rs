@@ -130,7 +130,8 @@ impl Pending {
             if !read.exhausted {
                 return Ok(read.chunks);
             }
-            let Some((segment, view)) = self.log.segment_behind(&self.segment) else { return Ok(Vec::new()) };
+            let next = self.log.segment_behind(&self.segment, self.range.offset);
+            let Some((segment, view)) = next else { return Ok(Vec::new()) };
             (self.segment, self.view) = (segment, view);
         }
     }

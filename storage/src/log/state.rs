@@ -72,6 +72,8 @@ pub(super) struct State {
     pub(super) doomed: VecDeque<Doomed>,
     /// First offset that was not compacted yet.
     pub(super) first_dirty: i64,
+    /// Why the log cannot be compacted.
+    pub(super) uncleanable: Option<String>,
     /// No appends any more.
     pub(super) closed: bool,
 }

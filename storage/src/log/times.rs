@@ -33,16 +33,25 @@ impl Log {
     /// The first record with the greatest timestamp (KIP-734).
     pub async fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
         let (segments, growing, start, config) = self.segments_by_age();
-        let mut newest: Option<View> = None;
+        let reader = self.reader(&config);
+        let mut views: Vec<View> = Vec::with_capacity(segments.len());
         for segment in &segments {
-            let view = self.view_of(segment, &growing, &config).await?;
-            let greater = newest.as_ref().is_none_or(|newest| view.facts.max_timestamp > newest.facts.max_timestamp);
-            if view.end > 0 && greater {
-                newest = Some(view);
-            }
+            views.push(self.view_of(segment, &growing, &config).await?);
         }
-        let Some(view) = newest.filter(|newest| newest.facts.max_timestamp >= 0) else { return Ok(None) };
-        self.reader(&config).find_time(&view, view.facts.max_timestamp, start).await
+        // Among equals the oldest stays first.
+        views.sort_by_key(|view| std::cmp::Reverse(view.facts.max_timestamp));
+        let mut newest: Option<TimestampOffset> = None;
+        for view in views.iter().filter(|view| view.end > 0 && view.facts.max_timestamp >= 0) {
+            if newest.is_some_and(|newest| newest.timestamp >= view.facts.max_timestamp) {
+                break;
+            }
+            let found = reader.find_newest(view, start).await?;
+            newest = match (newest, found) {
+                (Some(newest), Some(found)) if found.timestamp <= newest.timestamp => Some(newest),
+                (newest, found) => found.or(newest),
+            };
+        }
+        Ok(newest)
     }
 
     fn segments_by_age(&self) -> (Vec<Arc<Segment>>, View, i64, Arc<LogConfig>) {

@@ -114,8 +114,11 @@ impl Log {
         for unsynced in std::mem::take(&mut state.unsynced) {
             unsynced.file.sync_now()?;
         }
-        self.doom_from(state, place.offset)?;
-        let last_kept = state.segments().filter(|segment| segment.base_offset < place.offset).last().cloned();
+        // The first segment stays, if only to say where the log begins.
+        let first = state.segments().next().map_or(place.offset, |segment| segment.base_offset);
+        let gone = if first == place.offset { place.offset.saturating_add(1) } else { place.offset };
+        self.doom_from(state, gone)?;
+        let last_kept = state.segments().filter(|segment| segment.base_offset < gone).last().cloned();
         let (writer, end) = match last_kept {
             Some(segment) => {
                 let position = if segment.base_offset == place.segment { place.position } else { segment.size() };

@@ -206,6 +206,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The first record with the greatest timestamp, among those from `start` on. Where compaction has emptied the batch that the
+    /// index names, or it lies before `start`, the others are looked at.
+    pub(crate) async fn find_newest(&self, view: &View, start: i64) -> Result<Option<TimestampOffset>, ReadError> {
+        let found = self.find_time(view, view.facts.max_timestamp, start).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let mut cursor = self.seek(view, start, HEADER_WINDOW).await?;
+        let mut newest = None;
+        while let Some(found) = cursor.next().await.map_err(|error| damage(&view.segment, start, error))? {
+            if found.header.record_count > 0 && found.header.last_offset() >= start {
+                newest = newest.max(Some(found.header.max_timestamp));
+            }
+        }
+        match newest {
+            Some(timestamp) => self.find_time(view, timestamp, start).await,
+            None => Ok(None),
+        }
+    }
+
     /// The first record of a batch at or after a time and an offset.
     fn first_record(
         &self,

@@ -144,8 +144,9 @@ fn check_producers(bench: &Bench, model: &Model) {
         .collect();
     let expected = model.open_txns();
     assert_eq!(open, expected, "open transactions");
-    let stable = expected.values().copied().min().unwrap_or(model.end);
-    assert_eq!(bench.log.last_stable_offset(model.end), stable, "last stable offset");
+    let durable = bench.log.durable_end();
+    let stable = model.open_txns_at(durable).into_values().min().unwrap_or(durable);
+    assert_eq!(bench.log.last_stable_offset(durable), stable.min(durable), "last stable offset");
 }
 
 fn check_aborted(bench: &Bench, model: &Model, start: i64, compacts: bool) {
@@ -154,27 +155,19 @@ fn check_aborted(bench: &Bench, model: &Model, start: i64, compacts: bool) {
         found.iter().map(|txn| (txn.producer_id, txn.first_offset, txn.last_offset)).collect();
     let mut expected = model.aborted_txns();
     expected.retain(|(_, _, last)| *last >= start);
-    if compacts {
-        // Those of which nothing is left may have gone, and the first batch of the others; none may have been added.
-        for (producer, first, last) in &found {
-            let known = expected.iter().find(|(id, _, marker)| (id, marker) == (producer, last));
-            assert!(known.is_some_and(|(_, begin, _)| begin <= first), "{producer}: {first}..{last} in {expected:?}");
-        }
-        expected.retain(|(_, first, _)| *first >= model.compacted_to);
-        assert!(expected.iter().all(|txn| found.contains(txn)), "{expected:?} in {found:?}");
-    } else {
-        // Of a transaction that began before the start only what is left may be known, and nothing if nothing is left.
-        let told: BTreeSet<(i64, i64)> = found.iter().map(|(id, _, last)| (*id, *last)).collect();
-        expected.retain(|(id, first, last)| {
-            *first >= start || told.contains(&(*id, *last)) || model.has_data(*id, start.max(*first), *last)
-        });
-        let same = |(found, expected): (&(i64, i64, i64), &(i64, i64, i64))| {
-            let begins = found.1 == expected.1 || (expected.1 < start && found.1 > expected.1);
-            (found.0, found.2) == (expected.0, expected.2) && begins
-        };
-        let equal = found.len() == expected.len() && found.iter().zip(&expected).all(same);
-        assert!(equal, "aborted transactions from {start}: {found:?} instead of {expected:?}");
+    // Of a transaction that began before the start, or was compacted, only what is left may be known; and nothing if nothing is.
+    for (producer, first, last) in &found {
+        let known = expected.iter().find(|(id, _, marker)| (id, marker) == (producer, last));
+        let begins = |begin: i64| begin == *first || (begin < *first && (compacts || begin < start));
+        assert!(known.is_some_and(|(_, begin, _)| begins(*begin)), "{producer}: {first}..{last} in {expected:?}");
     }
+    let told: BTreeSet<(i64, i64)> = found.iter().map(|(id, _, last)| (*id, *last)).collect();
+    assert_eq!(told.len(), found.len(), "a transaction twice in {found:?}");
+    expected.retain(|(id, first, last)| {
+        *first >= start.max(model.compacted_to) || (!compacts && model.has_data(*id, start, *last))
+    });
+    let all = expected.iter().all(|(id, _, last)| told.contains(&(*id, *last)));
+    assert!(all, "aborted transactions from {start}: {found:?} instead of {expected:?}");
 }
 
 fn content(bench: &Bench, name: &str) -> Vec<u8> {

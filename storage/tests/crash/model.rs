@@ -79,8 +79,13 @@ impl Model {
 
     /// The transactions that are open: producer and first offset.
     pub(crate) fn open_txns(&self) -> BTreeMap<i64, i64> {
+        self.open_txns_at(self.end)
+    }
+
+    /// The transactions that are open as of an offset.
+    pub(crate) fn open_txns_at(&self, end: i64) -> BTreeMap<i64, i64> {
         let mut open = BTreeMap::new();
-        for (base, entry) in &self.batches {
+        for (base, entry) in self.batches.range(..end) {
             let Some((producer, _)) = entry.producer else { continue };
             match entry.kind {
                 Kind::Data { transactional: true } => {

@@ -425,15 +425,10 @@ impl Life {
                 self.model.max_start = self.model.max_start.min(end).max(log.log_start_offset());
                 self.coverage.truncated += 1;
             }
-            // Some of it may be gone; the batch that holds the offset goes as a whole.
+            // Some of it may be gone; the batch that holds the offset goes as a whole, and a gap before it.
             Err(_) => {
-                let before = self.model.batches.range(..offset).next_back();
-                let cut = before.map_or(
-                    0,
-                    |(base, entry)| {
-                        if entry.last_offset >= offset { *base } else { entry.last_offset + 1 }
-                    },
-                );
+                let kept = self.model.batches.values().filter(|entry| entry.last_offset < offset);
+                let cut = kept.map(|entry| entry.last_offset + 1).max().unwrap_or(0);
                 // Below the start all of it goes, and the start may be forgotten.
                 let cut = if cut < log.log_start_offset() { 0 } else { cut };
                 self.model.acked = self.model.acked.min(cut);

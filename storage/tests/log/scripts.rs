@@ -288,6 +288,7 @@ impl Script {
                 Ok(())
             }
             "compact" => return compact(bench, args, watermark),
+            "uncleanable" => return format!("{:?}\n", log.uncleanable()),
             "cleanable" => return format!("{:?}\n", log.cleanable(bench.now_ms, watermark)),
             "lose" => {
                 let name = args.text("file").expect("file=");
