@@ -10,6 +10,7 @@ mod load;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod partition_log;
+mod round;
 pub(crate) mod shard;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use log::CoordinatorLog;
 use machine::{Now, StateMachine};
+use round::LoadRound;
 use shard::{CallError, Lost, ShardCore, ShardLimits, Waits};
 
 /// Makes the empty state machine of a partition.
@@ -52,6 +54,7 @@ pub(crate) struct RuntimeParts<M: StateMachine> {
 /// All shards of one coordinator on this node.
 pub(crate) struct Runtime<M: StateMachine> {
     parts: RuntimeParts<M>,
+    loads: LoadRound,
     shards: RwLock<BTreeMap<i32, Arc<Shard<M>>>>,
 }
 
@@ -74,7 +77,8 @@ enum Phase<M: StateMachine> {
 impl<M: StateMachine> Runtime<M> {
     /// A runtime without shards.
     pub(crate) fn new(parts: RuntimeParts<M>) -> Self {
-        Self { parts, shards: RwLock::new(BTreeMap::new()) }
+        let loads = LoadRound::new(parts.name, parts.clock.clone());
+        Self { parts, loads, shards: RwLock::new(BTreeMap::new()) }
     }
 
     /// The time now.
@@ -109,7 +113,7 @@ impl<M: StateMachine> Runtime<M> {
             clock: self.parts.clock.clone(),
             limits: self.parts.limits,
         };
-        self.parts.tasks.spawn(driver.run(machine));
+        self.parts.tasks.spawn(driver.run(machine, self.loads.begin()));
     }
 
     /// This node does not lead a partition any more, as of `epoch`. An older epoch than that of the shard is ignored.

@@ -63,9 +63,7 @@ impl GroupShard {
         }
         let mut group = Group::new(&request.group, Some(turn.now.wall_ms));
         group.join(turn, call, request);
-        if group.member_count() == 0 && group.pending_joins.is_empty() {
-            return;
-        }
+        // Also when its first member is refused, as in Kafka: the group is there, empty, until it expires.
         turn.write(GroupRecord::new_group(&group));
         turn.out.written = Some(Written::Created { group: group.id.clone(), call });
         self.groups.insert(group.id.clone(), group);

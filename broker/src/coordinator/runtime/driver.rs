@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::load::LoadError;
 use super::log::{CoordinatorLog, WriteError};
 use super::machine::StateMachine;
+use super::round::Loading;
 use super::shard::{Lost, ShardCore, ShardLimits, Waits};
 use super::{Shard, load, now};
 use crate::clock::Clock;
@@ -35,38 +36,32 @@ impl From<Lost> for DriveError {
 
 impl<M: StateMachine> Driver<M> {
     /// Ends when the shard is closed from outside, or closes it when its log fails or is led by somebody else.
-    pub(super) async fn run(self, machine: M) {
+    pub(super) async fn run(self, machine: M, loading: Loading) {
         let cancel = self.shard.cancel.clone();
-        let ended = cancel.run_until_cancelled(self.drive(machine)).await;
+        let ended = cancel.run_until_cancelled(self.drive(machine, loading)).await;
         let (name, partition, epoch) = (self.name, self.shard.partition, self.shard.epoch);
         match ended {
-            None => tracing::info!(name, partition, epoch, "coordinator unloaded"),
-            Some(error) => tracing::warn!(name, partition, epoch, %error, "coordinator stopped"),
+            None => tracing::debug!(name, partition, epoch, "shard unloaded"),
+            Some(error) => tracing::warn!(name, partition, epoch, %error, "shard stopped"),
         }
         self.shard.close();
     }
 
-    async fn drive(&self, machine: M) -> DriveError {
-        match self.try_drive(machine).await {
+    async fn drive(&self, machine: M, loading: Loading) -> DriveError {
+        match self.try_drive(machine, loading).await {
             Ok(never) => match never {},
             Err(error) => error,
         }
     }
 
-    async fn try_drive(&self, machine: M) -> Result<std::convert::Infallible, DriveError> {
+    async fn try_drive(&self, machine: M, loading: Loading) -> Result<std::convert::Infallible, DriveError> {
         let started = self.clock.monotonic();
         let (machine, loaded) = load::load(machine, &*self.log, self.limits.load_bytes).await?;
         let took_ms = u64::try_from(self.clock.monotonic().saturating_sub(started).as_millis()).unwrap_or(u64::MAX);
         let (name, partition, epoch) = (self.name, self.shard.partition, self.shard.epoch);
-        tracing::info!(
-            name,
-            partition,
-            epoch,
-            records = loaded.records,
-            damaged = loaded.damaged,
-            took_ms,
-            "coordinator loaded"
-        );
+        let (records, damaged) = (loaded.records, loaded.damaged);
+        tracing::debug!(name, partition, epoch, records, damaged, took_ms, "shard loaded");
+        loading.done(&loaded);
         let core = ShardCore::new(machine, self.log.clone(), self.limits, loaded.end);
         self.shard.activate(core, now(&*self.clock))?;
         loop {
