@@ -17,11 +17,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::node::health::{Health, Phase};
+use crate::node::offload::Offload;
 
 /// What the handlers read.
 #[derive(Clone)]
@@ -32,6 +34,17 @@ pub struct HttpState {
     pub metrics: Arc<Metrics>,
     /// Ends windows of quantiles.
     pub clock: Arc<dyn Clock>,
+    /// Where the text of `/metrics` is made: with thousands of partitions it takes milliseconds.
+    offload: Offload,
+    /// Scrapes are made one after the other, so that they never take more than one thread.
+    scrape: Arc<Semaphore>,
+}
+
+impl HttpState {
+    /// Serves what these say.
+    pub(crate) fn new(health: Arc<Health>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, offload: Offload) -> Self {
+        Self { health, metrics, clock, offload, scrape: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -77,7 +90,11 @@ fn router(state: HttpState) -> Router {
 }
 
 async fn metrics(State(state): State<HttpState>) -> Response {
-    match state.metrics.encode(state.clock.monotonic()) {
+    let turn = state.scrape.acquire().await;
+    let (metrics, clock) = (state.metrics.clone(), state.clock.clone());
+    let text = state.offload.run(move || metrics.encode(clock.monotonic())).await;
+    drop(turn);
+    match text {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -7,6 +7,7 @@
 pub mod coordinator;
 mod encode;
 pub mod histogram;
+pub(crate) mod idle;
 pub mod lag;
 pub mod network;
 pub mod requests;
@@ -21,7 +22,7 @@ use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::registry::Registry;
 
-use coordinator::{GroupMetrics, PurgatoryMetrics};
+use coordinator::GroupMetrics;
 use network::NetworkMetrics;
 use requests::RequestMetrics;
 use topics::TopicMetrics;
@@ -38,8 +39,6 @@ pub struct Metrics {
     pub network: Arc<NetworkMetrics>,
     /// The group coordinator.
     pub groups: Arc<GroupMetrics>,
-    /// Waiting operations and fetch sessions.
-    pub purgatory: Arc<PurgatoryMetrics>,
 }
 
 impl Metrics {
@@ -51,13 +50,11 @@ impl Metrics {
             topics: Arc::default(),
             network: Arc::default(),
             groups: Arc::default(),
-            purgatory: Arc::default(),
         };
         metrics.collect_from(metrics.requests.clone());
         metrics.collect_from(metrics.topics.clone());
         metrics.collect_from(metrics.network.clone());
         metrics.collect_from(metrics.groups.clone());
-        metrics.collect_from(metrics.purgatory.clone());
         metrics
     }
 

@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::net::server::Server;
 use crate::partition::PartitionRegistry;
 use crate::producer_ids::ProducerIds;
+use crate::purgatory::Purgatory;
 use crate::topics::auto_create::AutoCreate;
 use health::{Health, Phase};
 use offload::Offload;
@@ -49,6 +50,8 @@ pub struct Node {
     pub(crate) dirs: Vec<Arc<LogDir>>,
     pub(crate) partitions: Arc<PartitionRegistry>,
     pub(crate) fetch: FetchState,
+    /// Producers and coordinators that wait until what they wrote is committed.
+    pub(crate) waiting: Arc<Purgatory>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) auto_create: AutoCreate,

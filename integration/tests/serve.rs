@@ -72,6 +72,86 @@ fn a_group_goes_on_where_it_committed_after_a_crash() {
     assert_eq!(read(&member(&node, "workers", "work"), 40), values(60, 100));
 }
 
+/// Families that dashboards and alerts made for Kafka, Strimzi, kafka_exporter, kafka-lag-exporter and Redpanda ask for.
+const FAMILIES: &[&str] = &[
+    "kafka_brokers",
+    "kafka_cluster_partition_atminisr",
+    "kafka_cluster_partition_replicascount",
+    "kafka_cluster_partition_underminisr",
+    "kafka_consumergroup_current_offset",
+    "kafka_consumergroup_group_lag",
+    "kafka_consumergroup_group_max_lag",
+    "kafka_consumergroup_group_sum_lag",
+    "kafka_consumergroup_lag",
+    "kafka_consumergroup_lag_sum",
+    "kafka_consumergroup_members",
+    "kafka_controller_controllerstats_uncleanleaderelections",
+    "kafka_controller_kafkacontroller_activecontrollercount",
+    "kafka_controller_kafkacontroller_fencedbrokercount",
+    "kafka_controller_kafkacontroller_globalpartitioncount",
+    "kafka_controller_kafkacontroller_globaltopiccount",
+    "kafka_controller_kafkacontroller_offlinepartitionscount",
+    "kafka_controller_kafkacontroller_preferredreplicaimbalancecount",
+    "kafka_log_log_logendoffset",
+    "kafka_log_log_logstartoffset",
+    "kafka_log_log_numlogsegments",
+    "kafka_log_log_size",
+    "kafka_log_logflushstats_logflushrateandtimems_count",
+    "kafka_log_logmanager_offlinelogdirectorycount",
+    "kafka_network_requestchannel_requestqueuesize",
+    "kafka_network_requestmetrics_errors",
+    "kafka_network_requestmetrics_localtimems",
+    "kafka_network_requestmetrics_remotetimems",
+    "kafka_network_requestmetrics_requests",
+    "kafka_network_requestmetrics_totaltimems",
+    "kafka_network_requestmetrics_totaltimems_count",
+    "kafka_network_socketserver_networkprocessoravgidle_percent",
+    "kafka_partition_earliest_offset",
+    "kafka_partition_latest_offset",
+    "kafka_server_brokertopicmetrics_bytesin",
+    "kafka_server_brokertopicmetrics_bytesout",
+    "kafka_server_brokertopicmetrics_bytesrejected",
+    "kafka_server_brokertopicmetrics_failedfetchrequests",
+    "kafka_server_brokertopicmetrics_failedproducerequests",
+    "kafka_server_brokertopicmetrics_invalidmagicnumberrecords",
+    "kafka_server_brokertopicmetrics_invalidmessagecrcrecords",
+    "kafka_server_brokertopicmetrics_invalidoffsetorsequencerecords",
+    "kafka_server_brokertopicmetrics_replicationbytesin",
+    "kafka_server_brokertopicmetrics_totalfetchrequests",
+    "kafka_server_brokertopicmetrics_totalproducerequests",
+    "kafka_server_delayedoperationpurgatory_purgatorysize",
+    "kafka_server_groupmetadatamanager_numgroups",
+    "kafka_server_groupmetadatamanager_numoffsets",
+    "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
+    "kafka_server_raftmetrics_current_epoch",
+    "kafka_server_raftmetrics_current_leader",
+    "kafka_server_raftmetrics_current_state",
+    "kafka_server_raftmetrics_high_watermark",
+    "kafka_server_raftmetrics_log_end_offset",
+    "kafka_server_replicafetchermanager_maxlag",
+    "kafka_server_replicamanager_atminisrpartitioncount",
+    "kafka_server_replicamanager_isrexpands",
+    "kafka_server_replicamanager_isrshrinks",
+    "kafka_server_replicamanager_leadercount",
+    "kafka_server_replicamanager_offlinereplicacount",
+    "kafka_server_replicamanager_partitioncount",
+    "kafka_server_replicamanager_underminisrpartitioncount",
+    "kafka_server_replicamanager_underreplicatedpartitions",
+    "kafka_server_socket_server_metrics_connection_count",
+    "kafka_topic_partition_current_offset",
+    "kafka_topic_partition_in_sync_replica",
+    "kafka_topic_partition_leader",
+    "kafka_topic_partition_leader_is_preferred",
+    "kafka_topic_partition_oldest_offset",
+    "kafka_topic_partition_replicas",
+    "kafka_topic_partition_under_replicated_partition",
+    "kafka_topic_partitions",
+    "redpanda_cluster_unavailable_partitions",
+    "redpanda_kafka_consumer_group_lag_max",
+    "redpanda_kafka_consumer_group_lag_sum",
+    "redpanda_kafka_under_replicated_replicas",
+];
+
 #[test]
 fn http_tells_health_and_what_clients_did() {
     let node = Node::start(&["group.initial.rebalance.delay.ms=0"]).unwrap();
@@ -85,9 +165,18 @@ fn http_tells_health_and_what_clients_did() {
     for line in [
         "kafka_server_brokertopicmetrics_messagesin_total{topic=\"counted\"} 100",
         "kafka_consumergroup_lag{consumergroup=\"counters\",topic=\"counted\",partition=\"0\"} 90",
+        "kafka_consumergroup_group_sum_lag{group=\"counters\"} 90",
+        "kafka_topic_partition_current_offset{topic=\"counted\",partition=\"0\"} 100",
+        "kafka_server_groupmetadatamanager_numgroups 1",
+        "kafka_controller_kafkacontroller_activecontrollercount 1",
+        "kafka_controller_kafkacontroller_offlinepartitionscount 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is missing in:\n{metrics}");
     }
+    let told: BTreeSet<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let missing: Vec<_> = FAMILIES.iter().filter(|family| !told.contains(**family)).collect();
+    assert!(missing.is_empty(), "{missing:?} are missing in:\n{metrics}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
@@ -11,6 +11,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::encode::Metric;
 use super::topics::Count;
+use crate::net::budget::MemoryBudget;
 
 /// A number that goes up and down.
 #[derive(Debug, Default)]
@@ -54,14 +55,19 @@ pub struct NetworkMetrics {
     listeners: RwLock<BTreeMap<String, Arc<ListenerCounts>>>,
     /// Requests being worked on, in all connections.
     pub requests_in_flight: Level,
-    /// Bytes of the request memory budget in use.
-    pub request_memory: Level,
+    /// What requests in flight are charged to, once there is a server.
+    request_memory: OnceLock<MemoryBudget>,
 }
 
 impl NetworkMetrics {
     /// The counters of a listener, made when they are missing. Listeners come from the configuration, so are few.
     pub fn listener(&self, name: &str) -> Arc<ListenerCounts> {
         self.listeners.write().entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Shows how much of this budget is in use. The first one stays.
+    pub fn watch_memory(&self, budget: MemoryBudget) {
+        self.request_memory.get_or_init(|| budget);
     }
 }
 
@@ -88,12 +94,17 @@ impl Collector for NetworkMetrics {
                 metric.count(&[("listener", listener)], read(counts))?;
             }
         }
+        let memory = self.request_memory.get().map_or(0, |budget| budget.total().saturating_sub(budget.available()));
         let levels = [
-            ("kafka_network_requestchannel_requestqueuesize", "Requests in flight.", &self.requests_in_flight),
-            ("goatq_request_memory_bytes", "Bytes held by requests in flight.", &self.request_memory),
+            ("kafka_network_requestchannel_requestqueuesize", "Requests in flight.", self.requests_in_flight.get()),
+            (
+                "goatq_request_memory_bytes",
+                "Bytes held by requests in flight.",
+                i64::try_from(memory).unwrap_or(i64::MAX),
+            ),
         ];
         for (family, help, level) in levels {
-            Metric::gauge(&mut encoder, family, help)?.whole(&[], level.get())?;
+            Metric::gauge(&mut encoder, family, help)?.whole(&[], level)?;
         }
         Ok(())
     }

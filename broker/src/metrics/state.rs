@@ -1,6 +1,9 @@
 //! What a node holds, read when it is scraped: partitions and their logs, groups and their lag, brokers, directories.
 
-use std::collections::BTreeMap;
+mod groups;
+mod storage;
+mod waiting;
+
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -15,10 +18,6 @@ use crate::partition::Partition;
 
 /// Partitions that get series of their own; the rest is in the sums only.
 const MAX_PARTITIONS: usize = 10_000;
-/// Groups that get series of their own.
-const MAX_GROUPS: usize = 5_000;
-/// Committed offsets that get series of their own, over all groups.
-const MAX_OFFSETS: usize = 50_000;
 
 /// Reads a node as long as there is one; see the module.
 pub(crate) struct StateCollector {
@@ -37,6 +36,7 @@ struct View {
     node: Arc<Node>,
     image: Arc<MetadataImage>,
     partitions: Vec<Arc<Partition>>,
+    groups: Vec<GroupSnapshot>,
 }
 
 /// Help texts and values of gauges without labels.
@@ -158,29 +158,12 @@ impl View {
                     status.last_index.saturating_add(1),
                 ),
                 ("kafka_brokers", "Brokers of the cluster.", count(image.brokers.len())),
+                ("redpanda_cluster_unavailable_partitions", "Partitions without leader.", count(offline)),
             ],
-        )
-    }
-
-    fn log_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let partitions = &self.partitions;
-        let size = |p: &Partition| i64::try_from(p.log().size()).unwrap_or(i64::MAX);
-        by_partition(encoder, "kafka_log_log_size", "Bytes on disk.", partitions, size)?;
-        let (name, help) = ("kafka_log_log_logstartoffset", "First offset.");
-        by_partition(encoder, name, help, partitions, Partition::log_start_offset)?;
-        let (name, help) = ("kafka_log_log_logendoffset", "Offset of the next record.");
-        by_partition(encoder, name, help, partitions, Partition::log_end_offset)?;
-        let segments = |p: &Partition| count(p.log().segment_count());
-        by_partition(encoder, "kafka_log_log_numlogsegments", "Segments.", partitions, segments)?;
-        let failed = self.node.dirs.iter().filter(|dir| dir.health().is_poisoned()).count();
-        let full = self.node.dirs.iter().filter(|dir| !dir.health().has_room()).count();
-        gauges(
-            encoder,
-            &[
-                ("kafka_log_logmanager_offlinelogdirectorycount", "Directories that failed.", count(failed)),
-                ("goatq_log_dirs_without_room", "Directories whose reserve is reached: no produce.", count(full)),
-            ],
-        )
+        )?;
+        let state = if leads { "leader" } else { "follower" };
+        let mut metric = Metric::gauge(encoder, "kafka_server_raftmetrics_current_state", "1 for the state now.")?;
+        metric.whole(&[("state", state)], 1)
     }
 
     /// The series of kafka_exporter that describe topics.
@@ -203,83 +186,44 @@ impl View {
         by_partition(encoder, "kafka_topic_partition_replicas", "Replicas.", &led, replicas)?;
         let under = |p: &Partition| i64::from(is_under_replicated(image, p));
         let name = "kafka_topic_partition_under_replicated_partition";
-        by_partition(encoder, name, "1 when replicas are out of sync.", &led, under)
+        by_partition(encoder, name, "1 when replicas are out of sync.", &led, under)?;
+        let preferred = |p: &Partition| i64::from(is_preferred(image, p));
+        let name = "kafka_topic_partition_leader_is_preferred";
+        by_partition(encoder, name, "1 when the first replica leads.", &led, preferred)?;
+        // The same under the names of kafka-lag-exporter.
+        let name = "kafka_partition_latest_offset";
+        by_partition(encoder, name, "High watermark.", &led, Partition::high_watermark)?;
+        let name = "kafka_partition_earliest_offset";
+        by_partition(encoder, name, "First offset.", &led, Partition::log_start_offset)
     }
 
-    fn group_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let groups = self.node.groups.groups(MAX_GROUPS);
-        let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
-        gauges(
-            encoder,
-            &[
-                ("kafka_server_groupmetadatamanager_numgroups", "Groups on this node.", count(groups.len())),
-                ("kafka_server_groupmetadatamanager_numoffsets", "Committed offsets on this node.", count(offsets)),
-            ],
-        )?;
-        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-        for group in &groups {
-            *states.entry(group.state).or_default() += 1;
-        }
-        let name = "kafka_server_group_coordinator_metrics_classic_group_count";
-        let mut metric = Metric::gauge(encoder, name, "Classic groups by state.")?;
-        for (state, number) in states {
-            metric.whole(&[("state", state)], count(number))?;
-        }
-        let mut metric = Metric::gauge(encoder, "kafka_consumergroup_members", "Members of the group.")?;
-        for group in &groups {
-            metric.whole(&[("consumergroup", &group.group)], count(group.members))?;
-        }
-        self.lag_gauges(encoder, &groups)
-    }
-
-    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, groups: &[GroupSnapshot]) -> fmt::Result {
-        let offsets = || {
-            let each = |group: &'_ GroupSnapshot| group.offsets.len();
-            let mut left = MAX_OFFSETS;
-            groups.iter().take_while(move |group| {
-                let fits = each(group) <= left;
-                left = left.saturating_sub(each(group));
-                fits
-            })
-        };
-        let name = "kafka_consumergroup_current_offset";
-        let mut metric = Metric::gauge(encoder, name, "Offset the group has committed.")?;
-        for group in offsets() {
-            for (topic, index, offset) in &group.offsets {
-                let index = index.to_string();
-                let labels = [("consumergroup", group.group.as_str()), ("topic", topic), ("partition", &index)];
-                metric.whole(&labels, *offset)?;
-            }
-        }
-        let mut metric = Metric::gauge(encoder, "kafka_consumergroup_lag", "Records the group has yet to read.")?;
-        for group in offsets() {
-            for (topic, index, offset) in &group.offsets {
-                let Some(lag) = self.lag(topic, *index, *offset) else { continue };
-                let index = index.to_string();
-                let labels = [("consumergroup", group.group.as_str()), ("topic", topic), ("partition", &index)];
-                metric.whole(&labels, lag)?;
-            }
-        }
-        let mut metric =
-            Metric::gauge(encoder, "kafka_consumergroup_lag_sum", "The same over all partitions of a topic.")?;
-        for group in groups {
-            let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
-            for (topic, index, offset) in &group.offsets {
-                let lag = self.lag(topic, *index, *offset).unwrap_or(0);
-                let sum = sums.entry(topic).or_default();
-                *sum = sum.saturating_add(lag);
-            }
-            for (topic, sum) in sums {
-                metric.whole(&[("consumergroup", &group.group), ("topic", topic)], sum)?;
-            }
+    /// Replicas in sync, under the names of Kafka's partition metrics and of Redpanda.
+    fn in_sync_gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let image = &self.image;
+        let led: Vec<_> = self.partitions.iter().filter(|partition| partition.is_leader()).cloned().collect();
+        let below = |p: &Partition| i64::from(p.in_sync_replicas() < p.config().min_insync_replicas);
+        let at = |p: &Partition| i64::from(p.in_sync_replicas() == p.config().min_insync_replicas);
+        let under = |p: &Partition| i64::from(is_under_replicated(image, p));
+        let all = |p: &Partition| replicas(image, p);
+        let in_sync = |p: &Partition| count(p.in_sync_replicas());
+        let name = "kafka_cluster_partition_underminisr";
+        by_partition(encoder, name, "1 with fewer replicas in sync than min.insync.replicas.", &led, below)?;
+        by_partition(encoder, "kafka_cluster_partition_atminisr", "1 with just that many.", &led, at)?;
+        by_partition(encoder, "kafka_cluster_partition_underreplicated", "1 with replicas out of sync.", &led, under)?;
+        by_partition(encoder, "kafka_cluster_partition_replicascount", "Replicas.", &led, all)?;
+        by_partition(encoder, "kafka_cluster_partition_insyncreplicascount", "Replicas in sync.", &led, in_sync)?;
+        let name = "redpanda_kafka_under_replicated_replicas";
+        let mut metric = Metric::gauge(encoder, name, "Replicas out of sync.")?;
+        for partition in led.iter().take(MAX_PARTITIONS) {
+            let index = partition.index().to_string();
+            let labels = [
+                ("redpanda_namespace", "kafka"),
+                ("redpanda_topic", partition.topic()),
+                ("redpanda_partition", &index),
+            ];
+            metric.whole(&labels, replicas(image, partition) - count(partition.in_sync_replicas()))?;
         }
         Ok(())
-    }
-
-    /// How far a committed offset is behind the high watermark; None for partitions that are elsewhere.
-    fn lag(&self, topic: &str, index: i32, committed: i64) -> Option<i64> {
-        let partition = self.node.partitions.get(topic, index)?;
-        Some(partition.high_watermark().saturating_sub(committed).max(0))
     }
 }
 
@@ -289,6 +233,12 @@ fn replicas(image: &MetadataImage, partition: &Partition) -> i64 {
     found.map_or(0, |partition| count(partition.replicas.len()))
 }
 
+fn is_preferred(image: &MetadataImage, partition: &Partition) -> bool {
+    let topic = image.topics.by_id(&partition.topic_id());
+    let found = topic.and_then(|topic| topic.partition(partition.index()));
+    found.is_some_and(|found| found.preferred_leader() == partition.leader().0)
+}
+
 fn is_under_replicated(image: &MetadataImage, partition: &Partition) -> bool {
     count(partition.in_sync_replicas()) < replicas(image, partition)
 }
@@ -296,11 +246,14 @@ fn is_under_replicated(image: &MetadataImage, partition: &Partition) -> bool {
 impl Collector for StateCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Some(node) = self.node.upgrade() else { return Ok(()) };
-        let view = View { image: node.image(), partitions: node.partitions.all(), node };
+        let groups = node.groups.groups(groups::MAX_GROUPS);
+        let view = View { image: node.image(), partitions: node.partitions.all(), groups, node };
         view.replica_gauges(&mut encoder)?;
         view.controller_gauges(&mut encoder)?;
-        view.log_gauges(&mut encoder)?;
+        view.storage(&mut encoder)?;
         view.topic_gauges(&mut encoder)?;
-        view.group_gauges(&mut encoder)
+        view.in_sync_gauges(&mut encoder)?;
+        view.waiting(&mut encoder)?;
+        view.groups(&mut encoder)
     }
 }

@@ -96,6 +96,7 @@ impl BoundListeners {
         service: Arc<dyn Service>,
         metrics: Arc<NetworkMetrics>,
     ) -> Server {
+        metrics.watch_memory(config.request_budget.clone());
         let shared = Shared {
             config: config.connection,
             service,

@@ -45,6 +45,7 @@ use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
 use crate::metrics::Metrics;
+use crate::metrics::idle::IdleCollector;
 use crate::metrics::state::StateCollector;
 use crate::net::server::{BindError, BoundListeners, Server};
 use crate::partition::{PartitionContext, PartitionRegistry};
@@ -129,6 +130,8 @@ struct Starting {
     health: Arc<Health>,
     entropy: Entropy,
     seeds: StdRng,
+    /// Where producers and coordinators wait for commits.
+    waiting: Arc<Purgatory>,
     tracker: TaskTracker,
     commits: TaskTracker,
     cancel: CancellationToken,
@@ -173,6 +176,7 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
         health: Arc::default(),
         entropy: Entropy::from_seed(seed),
         seeds,
+        waiting: Purgatory::new(MAX_COMMIT_WAITERS),
         tracker: TaskTracker::new(),
         commits: TaskTracker::new(),
         cancel,
@@ -217,7 +221,7 @@ fn applier(
     dirs: &OpenDirs,
     partitions: &Arc<PartitionRegistry>,
 ) -> Applier {
-    let commits = Purgatory::new(MAX_COMMIT_WAITERS);
+    let commits = starting.waiting.clone();
     Applier::new(ApplyParts {
         context: PartitionContext { node_id: config.identity.node_id, commits },
         dirs: dirs.data.clone(),
@@ -247,6 +251,7 @@ fn node(
         auto_create: AutoCreate::new(controller.clone(), config.clone(), applied.clone()),
         producer_ids: ProducerIds::new(controller.clone(), fixed.identity.node_id),
         fetch: FetchState::new(fetch_limits(&fixed), starting.seed()),
+        waiting: starting.waiting.clone(),
         clock: starting.clock.clone(),
         metrics: starting.metrics.clone(),
         dirs: dirs.data.clone(),
@@ -267,7 +272,7 @@ async fn start_http(starting: &Starting, config: &BrokerConfig) -> Result<Option
     let server = HttpServer::bind(address).await.map_err(failed)?;
     let bound = server.address();
     let state =
-        HttpState { health: starting.health.clone(), metrics: starting.metrics.clone(), clock: starting.clock.clone() };
+        HttpState::new(starting.health.clone(), starting.metrics.clone(), starting.clock.clone(), starting.offload);
     starting.tracker.spawn(server.serve(state, starting.cancel.clone()));
     Ok(Some(bound))
 }
@@ -430,6 +435,7 @@ fn serve(starting: &Starting, node: &Arc<Node>, bound: BoundListeners, workers: 
     let config = node.config.current();
     let dispatcher = Arc::new(Dispatcher::new(node.clone()));
     let network = node.metrics.network.clone();
+    node.metrics.collect_from(IdleCollector::new(workers.busy(), starting.clock.clone()));
     let server = Arc::new(bound.serve(net_config(&config.network), Arc::new(workers), dispatcher, network));
     let (live, follower) = (node.config.clone(), server.clone());
     let cancel = starting.cancel.clone();

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,11 @@ impl Workers {
         self.handles.len()
     }
 
+    /// To be asked how busy they are.
+    pub(crate) fn busy(&self) -> Busy {
+        Busy(self.handles.clone())
+    }
+
     /// Runs a future on the next runtime in turn. The future must make what depends on a runtime (sockets, timers)
     /// itself, inside.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -64,6 +70,26 @@ impl Workers {
     /// Runs a future on one runtime: number `worker`, modulo their count.
     pub fn spawn_on(&self, worker: usize, future: impl Future<Output = ()> + Send + 'static) {
         self.handles[worker % self.handles.len()].spawn(future);
+    }
+}
+
+/// How long the runtimes of [`Workers`] were busy.
+#[derive(Debug, Clone)]
+pub(crate) struct Busy(Vec<Handle>);
+
+impl Busy {
+    /// Time that all of them worked, since they were made.
+    pub(crate) fn total(&self) -> Duration {
+        let of = |handle: &Handle| {
+            let metrics = handle.metrics();
+            (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum::<Duration>()
+        };
+        self.0.iter().map(of).sum()
+    }
+
+    /// How many there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -1,0 +1,137 @@
+//! Groups, what they committed and how far they are behind, under the names of kafka_exporter, kafka-lag-exporter and
+//! Redpanda.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::{View, count, gauges};
+use crate::metrics::encode::Metric;
+use crate::metrics::lag::GroupSnapshot;
+
+/// Groups that are looked at.
+pub(super) const MAX_GROUPS: usize = 5_000;
+/// Committed offsets that get series of their own, over all groups.
+const MAX_OFFSETS: usize = 50_000;
+
+/// One committed offset and how far it is behind; None for partitions that are elsewhere.
+struct Lag<'a> {
+    group: &'a str,
+    topic: &'a str,
+    partition: String,
+    offset: i64,
+    lag: Option<i64>,
+}
+
+/// Lag of a group over all of its partitions.
+#[derive(Default)]
+struct GroupLag {
+    sum: i64,
+    max: i64,
+    by_topic: BTreeMap<String, i64>,
+}
+
+impl View {
+    pub(super) fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let groups = &self.groups;
+        let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
+        gauges(
+            encoder,
+            &[
+                ("kafka_server_groupmetadatamanager_numgroups", "Groups on this node.", count(groups.len())),
+                ("kafka_server_groupmetadatamanager_numoffsets", "Committed offsets on this node.", count(offsets)),
+            ],
+        )?;
+        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+        for group in groups {
+            *states.entry(group.state).or_default() += 1;
+        }
+        let name = "kafka_server_group_coordinator_metrics_classic_group_count";
+        let mut metric = Metric::gauge(encoder, name, "Classic groups by state.")?;
+        for (state, number) in states {
+            metric.whole(&[("state", state)], count(number))?;
+        }
+        let mut metric = Metric::gauge(encoder, "kafka_consumergroup_members", "Members of the group.")?;
+        for group in groups {
+            metric.whole(&[("consumergroup", &group.group)], count(group.members))?;
+        }
+        self.lag_gauges(encoder, groups)
+    }
+
+    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, groups: &[GroupSnapshot]) -> fmt::Result {
+        let lags = self.lags(groups);
+        let name = "kafka_consumergroup_current_offset";
+        let mut metric = Metric::gauge(encoder, name, "Offset the group has committed.")?;
+        for lag in &lags {
+            metric.whole(
+                &[("consumergroup", lag.group), ("topic", lag.topic), ("partition", &lag.partition)],
+                lag.offset,
+            )?;
+        }
+        for (name, group) in [("kafka_consumergroup_lag", "consumergroup"), ("kafka_consumergroup_group_lag", "group")]
+        {
+            let mut metric = Metric::gauge(encoder, name, "Records the group has yet to read.")?;
+            for lag in &lags {
+                let Some(behind) = lag.lag else { continue };
+                metric.whole(&[(group, lag.group), ("topic", lag.topic), ("partition", &lag.partition)], behind)?;
+            }
+        }
+        let sums: Vec<_> = groups.iter().map(|group| (group.group.as_str(), self.sums(group))).collect();
+        let help = "Lag over all partitions of a topic.";
+        let mut metric = Metric::gauge(encoder, "kafka_consumergroup_lag_sum", help)?;
+        for (group, sums) in &sums {
+            for (topic, sum) in &sums.by_topic {
+                metric.whole(&[("consumergroup", group), ("topic", topic)], *sum)?;
+            }
+        }
+        for (name, label, of_max) in [
+            ("kafka_consumergroup_group_max_lag", "group", true),
+            ("kafka_consumergroup_group_sum_lag", "group", false),
+            ("redpanda_kafka_consumer_group_lag_max", "redpanda_group", true),
+            ("redpanda_kafka_consumer_group_lag_sum", "redpanda_group", false),
+        ] {
+            let mut metric = Metric::gauge(encoder, name, "Lag over all partitions of the group.")?;
+            for (group, sums) in &sums {
+                metric.whole(&[(label, group)], if of_max { sums.max } else { sums.sum })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Committed offsets of whole groups, as long as the bound has room for them.
+    fn lags<'a>(&self, groups: &'a [GroupSnapshot]) -> Vec<Lag<'a>> {
+        let mut lags = Vec::new();
+        for group in groups {
+            if lags.len() + group.offsets.len() > MAX_OFFSETS {
+                break;
+            }
+            lags.extend(group.offsets.iter().map(|(topic, index, offset)| Lag {
+                group: &group.group,
+                topic,
+                partition: index.to_string(),
+                offset: *offset,
+                lag: self.lag(topic, *index, *offset),
+            }));
+        }
+        lags
+    }
+
+    fn sums(&self, group: &GroupSnapshot) -> GroupLag {
+        let mut sums = GroupLag::default();
+        for (topic, index, offset) in &group.offsets {
+            let lag = self.lag(topic, *index, *offset).unwrap_or(0);
+            sums.sum = sums.sum.saturating_add(lag);
+            sums.max = sums.max.max(lag);
+            let of_topic = sums.by_topic.entry(topic.clone()).or_default();
+            *of_topic = of_topic.saturating_add(lag);
+        }
+        sums
+    }
+
+    /// How far a committed offset is behind the high watermark; None for partitions that are elsewhere.
+    fn lag(&self, topic: &str, index: i32, committed: i64) -> Option<i64> {
+        let partition = self.node.partitions.get(topic, index)?;
+        Some(partition.high_watermark().saturating_sub(committed).max(0))
+    }
+}
