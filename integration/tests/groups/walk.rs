@@ -3,43 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use goatq_protocol::Uuid;
 use goatq_protocol::message::create_topics::{CreatableTopic, CreateTopicsRequest};
-use goatq_protocol::message::delete_groups::DeleteGroupsRequest;
 use goatq_protocol::message::describe_groups::DescribeGroupsRequest;
 use goatq_protocol::message::find_coordinator::FindCoordinatorRequest;
-use goatq_protocol::message::heartbeat::HeartbeatRequest;
-use goatq_protocol::message::internal::{ConsumerProtocolSubscription, encode_versioned};
-use goatq_protocol::message::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
-use goatq_protocol::message::leave_group::{LeaveGroupRequest, MemberIdentity};
+use goatq_protocol::message::join_group::JoinGroupRequest;
 use goatq_protocol::message::list_groups::ListGroupsRequest;
-use goatq_protocol::message::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use goatq_protocol::message::offset_delete::{
-    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
-};
-use goatq_protocol::message::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-};
-use goatq_protocol::message::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use goatq_protocol::wire::Request;
 
+use super::requests::{commit, delete_groups, delete_offsets, describe, fetch, heartbeat, join, leave, sync};
 use super::show::Show;
 use super::wire::Connection;
 
 /// The topic that exists, with two partitions.
-const TOPIC: &str = "walked";
+pub(crate) const TOPIC: &str = "walked";
 /// One that does not.
 const NOWHERE: &str = "nowhere";
-const REBALANCE_IN_PROGRESS: i16 = 27;
+pub(crate) const REBALANCE_IN_PROGRESS: i16 = 27;
 
 /// Walks through the broker at an address and says what it answered.
 pub(crate) fn walk(address: &str) -> String {
     let mut connection = Connection::open(address);
     let topic_id = prepare(&mut connection);
-    let mut walk = Walk { connection, address: address.to_owned(), topic_id, said: Vec::new(), ids: Vec::new() };
+    let mut walk = Walk::new(address, topic_id);
     walk.find();
     (0..=9).for_each(|version| walk.life(version));
     (0..=9).for_each(|version| walk.refused_joins(version));
@@ -52,7 +38,7 @@ pub(crate) fn walk(address: &str) -> String {
 }
 
 /// Makes the topic, and waits until the coordinator of any group serves.
-fn prepare(connection: &mut Connection) -> Uuid {
+pub(crate) fn prepare(connection: &mut Connection) -> Uuid {
     let topic = CreatableTopic { name: TOPIC.into(), num_partitions: 2, replication_factor: 1, ..Default::default() };
     let created =
         connection.ask(7, &CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() });
@@ -74,10 +60,11 @@ fn prepare(connection: &mut Connection) -> Uuid {
     panic!("the coordinator does not come up");
 }
 
-struct Walk {
-    connection: Connection,
-    address: String,
-    topic_id: Uuid,
+/// Asks, and keeps what was answered.
+pub(crate) struct Walk {
+    pub(crate) connection: Connection,
+    pub(crate) address: String,
+    pub(crate) topic_id: Uuid,
     /// Label, version, answer.
     said: Vec<(String, i16, String)>,
     /// Random parts of member ids, in order of appearance.
@@ -85,13 +72,24 @@ struct Walk {
 }
 
 impl Walk {
-    fn ask<R: Request<Response: Show>>(&mut self, label: &str, walk: i16, version: i16, request: &R) -> R::Response {
+    pub(crate) fn new(address: &str, topic_id: Uuid) -> Self {
+        let connection = Connection::open(address);
+        Self { connection, address: address.to_owned(), topic_id, said: Vec::new(), ids: Vec::new() }
+    }
+
+    pub(crate) fn ask<R: Request<Response: Show>>(
+        &mut self,
+        label: &str,
+        walk: i16,
+        version: i16,
+        request: &R,
+    ) -> R::Response {
         let response = self.connection.ask(version, request);
         self.say(label, walk, &response);
         response
     }
 
-    fn say(&mut self, label: &str, version: i16, response: &impl Show) {
+    pub(crate) fn say(&mut self, label: &str, version: i16, response: &impl Show) {
         let text = self.without_random_parts(&response.show(self.topic_id));
         self.said.push((label.to_owned(), version, text.trim().to_owned()));
     }
@@ -124,7 +122,7 @@ impl Walk {
     }
 
     /// Versions with the same answer share a line.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut labels: Vec<&String> = Vec::new();
         let mut answers: BTreeMap<&String, Vec<(&String, Vec<i16>)>> = BTreeMap::new();
         for (label, version, text) in &self.said {
@@ -335,122 +333,4 @@ impl Walk {
         self.ask("sync without assignment", v, 5, &sync(5, &group, (&new_two, 3), Some("i2"), &[]));
         self.ask("last leaves", v, 5, &leave(&group, &[(&new_two, Some("i2"))]));
     }
-}
-
-fn join(group: &str, member: &str, instance: Option<&str>, protocols: &[&str]) -> JoinGroupRequest {
-    let subscription = ConsumerProtocolSubscription { topics: vec![TOPIC.into()], ..Default::default() };
-    let metadata = encode_versioned(&subscription, 1).unwrap();
-    let offer = |name: &&str| JoinGroupRequestProtocol { name: (*name).into(), metadata: metadata.clone() };
-    JoinGroupRequest {
-        group_id: group.into(),
-        session_timeout_ms: 30_000,
-        rebalance_timeout_ms: 30_000,
-        member_id: member.into(),
-        group_instance_id: instance.map(Into::into),
-        protocol_type: "consumer".into(),
-        protocols: protocols.iter().map(offer).collect(),
-        reason: None,
-    }
-}
-
-fn sync(
-    version: i16,
-    group: &str,
-    (member, generation_id): (&str, i32),
-    instance: Option<&str>,
-    assignments: &[(&str, &str)],
-) -> SyncGroupRequest {
-    let assign = |(member, what): &(&str, &str)| SyncGroupRequestAssignment {
-        member_id: (*member).into(),
-        assignment: Bytes::from((*what).to_owned()),
-    };
-    SyncGroupRequest {
-        group_id: group.into(),
-        generation_id,
-        member_id: member.into(),
-        group_instance_id: instance.map(Into::into),
-        protocol_type: (version >= 5).then(|| "consumer".into()),
-        protocol_name: (version >= 5).then(|| "range".into()),
-        assignments: assignments.iter().map(assign).collect(),
-    }
-}
-
-fn heartbeat(group: &str, (member, generation_id): (&str, i32), instance: Option<&str>) -> HeartbeatRequest {
-    let group_instance_id = instance.map(Into::into);
-    HeartbeatRequest { group_id: group.into(), generation_id, member_id: member.into(), group_instance_id }
-}
-
-fn leave(group: &str, members: &[(&str, Option<&str>)]) -> LeaveGroupRequest {
-    let identity = |(member, instance): &(&str, Option<&str>)| MemberIdentity {
-        member_id: (*member).into(),
-        group_instance_id: instance.map(Into::into),
-        reason: None,
-    };
-    let members: Vec<_> = members.iter().map(identity).collect();
-    LeaveGroupRequest { group_id: group.into(), member_id: members[0].member_id.clone(), members }
-}
-
-fn describe(groups: &[&str]) -> DescribeGroupsRequest {
-    let groups = groups.iter().map(|group| (*group).into()).collect();
-    DescribeGroupsRequest { groups, include_authorized_operations: true }
-}
-
-fn delete_groups(groups: &[&str]) -> DeleteGroupsRequest {
-    DeleteGroupsRequest { groups_names: groups.iter().map(|group| (*group).into()).collect() }
-}
-
-/// The topic's id, or one that no topic has.
-fn id_of(topic: &str, id: Uuid) -> Uuid {
-    if topic == TOPIC { id } else { Uuid([9; 16]) }
-}
-
-fn commit(
-    id: Uuid,
-    group: &str,
-    (member, generation): (&str, i32),
-    offsets: &[(&str, i32, i64)],
-    note: Option<&str>,
-) -> OffsetCommitRequest {
-    let topics = offsets.iter().map(|(topic, partition_index, committed_offset)| {
-        let partition = OffsetCommitRequestPartition {
-            partition_index: *partition_index,
-            committed_offset: *committed_offset,
-            committed_leader_epoch: 0,
-            committed_metadata: note.map(Into::into),
-        };
-        OffsetCommitRequestTopic { topic_id: id_of(topic, id), name: (*topic).into(), partitions: vec![partition] }
-    });
-    OffsetCommitRequest {
-        group_id: group.into(),
-        generation_id_or_member_epoch: generation,
-        member_id: member.into(),
-        topics: topics.collect(),
-        ..Default::default()
-    }
-}
-
-fn fetch(id: Uuid, version: i16, group: &str, partitions: Option<&[(&str, i32)]>) -> OffsetFetchRequest {
-    let require_stable = version >= 7;
-    if version >= 8 {
-        let topic = |(name, index): &(&str, i32)| OffsetFetchRequestTopics {
-            topic_id: id_of(name, id),
-            name: (*name).into(),
-            partition_indexes: vec![*index],
-        };
-        let topics = partitions.map(|some| some.iter().map(topic).collect());
-        let group = OffsetFetchRequestGroup { group_id: group.into(), topics, ..Default::default() };
-        return OffsetFetchRequest { groups: vec![group], require_stable, ..Default::default() };
-    }
-    let topic =
-        |(name, index): &(&str, i32)| OffsetFetchRequestTopic { name: (*name).into(), partition_indexes: vec![*index] };
-    let topics = partitions.map(|some| some.iter().map(topic).collect());
-    OffsetFetchRequest { group_id: group.into(), topics, require_stable, ..Default::default() }
-}
-
-fn delete_offsets(group: &str, partitions: &[(&str, i32)]) -> OffsetDeleteRequest {
-    let topic = |(name, index): &(&str, i32)| OffsetDeleteRequestTopic {
-        name: (*name).into(),
-        partitions: vec![OffsetDeleteRequestPartition { partition_index: *index }],
-    };
-    OffsetDeleteRequest { group_id: group.into(), topics: partitions.iter().map(topic).collect() }
 }

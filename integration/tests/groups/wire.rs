@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use goatq_protocol::frame;
 use goatq_protocol::wire::Request;
 
@@ -12,14 +13,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Connection {
     stream: TcpStream,
+    client: ByteString,
     correlation_id: i32,
 }
 
 impl Connection {
     pub(crate) fn open(address: &str) -> Self {
+        Self::open_as(address, "walk")
+    }
+
+    /// With this client id, which member ids begin with.
+    pub(crate) fn open_as(address: &str, client: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, correlation_id: 0 }
+        Self { stream, client: client.into(), correlation_id: 0 }
     }
 
     pub(crate) fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
@@ -29,8 +36,7 @@ impl Connection {
 
     pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) {
         self.correlation_id += 1;
-        let client = "walk".into();
-        let frame = frame::encode_request(self.correlation_id, Some(&client), request, version).unwrap();
+        let frame = frame::encode_request(self.correlation_id, Some(&self.client), request, version).unwrap();
         frame.iter().for_each(|chunk| self.stream.write_all(chunk).unwrap());
     }
 
