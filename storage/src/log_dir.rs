@@ -29,7 +29,7 @@ use goatq_protocol::Uuid;
 use parking_lot::Mutex;
 
 use crate::{
-    config::CacheLimits,
+    config::{CacheLimits, UNPROVEN_BYTES},
     group_commit::GroupCommit,
     io::{Disk, FileLock, read_small_file, replace_file},
     log::{Log, LogResources},
@@ -110,6 +110,8 @@ pub struct LogDir {
     resources: Arc<LogResources>,
     checkpoints: Arc<OffsetCheckpoints>,
     recovery_threads: usize,
+    /// [`UNPROVEN_BYTES`], less in tests.
+    unproven_bytes: u64,
     logs: Mutex<BTreeMap<String, Arc<Log>>>,
     /// Logs that were there at the start and were neither opened nor deleted since.
     unopened: Mutex<BTreeSet<String>>,
@@ -176,6 +178,7 @@ impl LogDir {
             health,
             checkpoints,
             recovery_threads: config.recovery_threads,
+            unproven_bytes: UNPROVEN_BYTES,
             logs: Mutex::default(),
             unopened: Mutex::new(unopened),
             doomed: Mutex::new(doomed),

@@ -7,3 +7,5 @@
 mod bench;
 #[path = "log/scripts.rs"]
 mod scripts;
+#[path = "log/start_reads.rs"]
+mod start_reads;

@@ -48,6 +48,28 @@ pub(crate) fn valid_prefix<E: Entry>(file: &dyn DiskFile, sane: impl Fn(&E) -> b
     }
 }
 
+/// The same as [`valid_prefix`] for an index that is sane up to somewhere, by bisection: a few entries are read instead of all.
+/// Wrong when it is not; whoever uses it checks what the last entry says. Blocks.
+pub(crate) fn sane_prefix<E: Entry>(file: &dyn DiskFile, sane: impl Fn(&E) -> bool) -> io::Result<Prefix<E>> {
+    let entries = file.len()? / E::SIZE as u64;
+    let (mut low, mut high, mut last) = (0, entries, None);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match entry_at::<E>(file, middle)?.filter(|entry| entry.may_be_first() && sane(entry)) {
+            Some(entry) => (low, last) = (middle + 1, Some(entry)),
+            None => high = middle,
+        }
+    }
+    Ok(Prefix { entries: low, last })
+}
+
+/// One entry, read by itself. Blocks.
+pub(crate) fn entry_at<E: Entry>(file: &dyn DiskFile, number: u64) -> io::Result<Option<E>> {
+    let mut bytes = vec![0; E::SIZE];
+    let read = file.read_at(&mut bytes, number.saturating_mul(E::SIZE as u64))?;
+    Ok(if read == E::SIZE { E::decode(&bytes) } else { None })
+}
+
 /// An index that can be searched: a number of entries in a file. The entries may be damaged.
 #[derive(Clone, Debug)]
 pub(crate) struct SparseIndex<'a> {

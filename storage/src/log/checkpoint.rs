@@ -16,7 +16,8 @@ use crate::{
 struct Plan {
     batch: SyncBatch,
     snapshot: Vec<u8>,
-    epochs: Epochs,
+    /// Unless their file is up to date.
+    epochs: Option<Epochs>,
     /// Segments whose indexes are to be synced, the growing one among them.
     segments: Vec<Arc<Segment>>,
     bytes: u64,
@@ -31,6 +32,11 @@ impl Log {
         !state.closed
             && state.recovery_point < state.end
             && (state.unproven_bytes >= CHECKPOINT_BYTES || waited >= interval)
+    }
+
+    /// Bytes appended since the last checkpoint: what a start after a crash has to read.
+    pub fn unproven_bytes(&self) -> u64 {
+        self.state.lock().unproven_bytes
     }
 
     /// Proves everything appended so far: syncs segments, indexes, epochs and a producer snapshot. Returns the new recovery
@@ -63,6 +69,7 @@ impl Log {
             self.carry_out(&plan)?;
             let mut state = self.state.lock();
             let end = plan.batch.end;
+            state.epochs_on_disk = plan.epochs.or(state.epochs_on_disk.take());
             state.snapshots.insert(end);
             state.durable_snapshot = end;
             state.recovery_point = end;
@@ -86,7 +93,9 @@ impl Log {
         // A failed sync is never harmless, whatever it says.
         self.sync_plan(plan).map_err(|error| self.poison("sync", error))?;
         let disk = self.resources.disk().as_ref();
-        files::write_epochs(disk, &self.dir, &plan.epochs).map_err(|error| self.failed_checkpoint(error))?;
+        if let Some(epochs) = &plan.epochs {
+            files::write_epochs(disk, &self.dir, epochs).map_err(|error| self.failed_checkpoint(error))?;
+        }
         // Last: syncs the directory, and with it the names of the indexes.
         let written = files::replace_snapshot(disk, &self.dir, plan.batch.end, &plan.snapshot);
         written.map_err(|error| self.failed_checkpoint(error))
@@ -120,7 +129,7 @@ fn plan(state: &mut State) -> io::Result<Plan> {
     Ok(Plan {
         batch: sync_batch(state),
         snapshot: snapshot::encode(&state.producers),
-        epochs: state.epochs.clone(),
+        epochs: (state.epochs_on_disk.as_ref() != Some(&state.epochs)).then(|| state.epochs.clone()),
         segments,
         bytes: state.unproven_bytes,
     })

@@ -163,6 +163,7 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         synced: end,
         recovery_point: if options.clean { end } else { options.recovery_point.unwrap_or(0).clamp(0, end) },
         epochs: recovered.epochs,
+        epochs_on_disk: None,
         producers: Default::default(),
         snapshots: std::mem::take(&mut inventory.snapshots),
         durable_snapshot: -1,

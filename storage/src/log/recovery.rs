@@ -10,6 +10,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use goatq_protocol::record::BATCH_HEADER_LEN;
+
 use super::{
     epochs::Epochs,
     files,
@@ -21,10 +23,10 @@ use crate::{
     index::{
         Entry,
         offset::OffsetEntry,
-        sparse::{Prefix, valid_prefix},
+        sparse::{Prefix, entry_at, sane_prefix, valid_prefix},
         time::TimeEntry,
     },
-    io::OpenMode,
+    io::{DiskFile, OpenMode},
     segment::{
         Segment,
         cursor::{Cursor, HEADER_WINDOW, WHOLE_WINDOW, WalkError},
@@ -32,6 +34,9 @@ use crate::{
         writer::{IndexBuilder, SegmentWriter},
     },
 };
+
+/// About so many entries of an index are compared with the batches that they name.
+const PROBES: u64 = 16;
 
 /// The segments of a log, whole and synced.
 #[derive(Debug)]
@@ -147,32 +152,57 @@ impl Loader<'_> {
         Ok((writer, cut))
     }
 
-    /// The beginnings of both indexes that belong together and can be believed.
+    /// The beginnings of both indexes that belong together and can be believed. A few entries are looked at; all of them only
+    /// where these do not fit the batches.
     fn believed(&self, segment: &Arc<Segment>, below: i64) -> Result<Option<Believed>, OpenError> {
         let base = segment.base_offset;
-        let known = |relative: i32| base.saturating_add(i64::from(relative)) < below;
         let open = |kind| self.disk().open(&self.dir().join(FileName::live(base, kind).to_string()), OpenMode::Read);
         let (Ok(offsets), Ok(times)) = (open(FileKind::OffsetIndex), open(FileKind::TimeIndex)) else {
             return Ok(None);
         };
-        let newest = valid_prefix(times.as_ref(), |entry: &TimeEntry| known(entry.relative_offset))?.last;
-        let covered = newest.map_or(i32::MAX, |newest| newest.relative_offset);
         let len = segment.size();
-        let offsets = valid_prefix(offsets.as_ref(), |entry: &OffsetEntry| {
+        let sane = |entry: &OffsetEntry| {
             let inside = u64::try_from(entry.position).is_ok_and(|position| position < len);
-            inside && known(entry.relative_offset) && entry.relative_offset <= covered
-        })?;
-        let Some(entry) = offsets.last else { return Ok(None) };
-        let position = u64::try_from(entry.position).unwrap_or(0);
-        let mut cursor = Cursor::new(segment.log.get()?, base, position, len, HEADER_WINDOW);
-        let Ok(Some(found)) = block_on(cursor.next()) else { return Ok(None) };
-        let named = found.header.last_offset() == base + i64::from(entry.relative_offset);
-        // Batches with timestamps call for time entries: without any, the time index was lost.
-        if !named || (newest.is_none() && found.header.max_timestamp >= 0) {
-            return Ok(None);
+            inside && base.saturating_add(i64::from(entry.relative_offset)) < below
+        };
+        let quick = sane_prefix(offsets.as_ref(), sane)?;
+        if let Some(entry) = quick.last {
+            let times = sane_prefix(times.as_ref(), |time: &TimeEntry| time.relative_offset <= entry.relative_offset)?;
+            if self.fits(segment, offsets.as_ref(), (&quick, &times))? {
+                return Ok(Some((quick, times)));
+            }
         }
+        let offsets_all = valid_prefix(offsets.as_ref(), sane)?;
+        let Some(entry) = offsets_all.last else { return Ok(None) };
         let times = valid_prefix(times.as_ref(), |time: &TimeEntry| time.relative_offset <= entry.relative_offset)?;
-        Ok(Some((offsets, times)))
+        let fits = self.fits(segment, offsets.as_ref(), (&offsets_all, &times))?;
+        Ok(fits.then_some((offsets_all, times)))
+    }
+
+    /// Whether offset entries name batches, and none of these is newer than the last time entry says: the last one and some
+    /// before it, back to what the time entry speaks of. Where timestamps do not grow that may be far.
+    fn fits(
+        &self,
+        segment: &Arc<Segment>,
+        file: &dyn DiskFile,
+        (offsets, times): (&Prefix<OffsetEntry>, &Prefix<TimeEntry>),
+    ) -> Result<bool, OpenError> {
+        let log = segment.log.get()?;
+        let newest = times.last.map_or(-1, |time| time.timestamp);
+        let step = (offsets.entries / PROBES).max(1);
+        let numbers = (0..offsets.entries).rev().step_by(usize::try_from(step).unwrap_or(usize::MAX));
+        for number in numbers {
+            let Some(entry) = entry_at::<OffsetEntry>(file, number)? else { return Ok(false) };
+            let Ok(position) = u64::try_from(entry.position) else { return Ok(false) };
+            let mut cursor = Cursor::new(log.clone(), segment.base_offset, position, segment.size(), BATCH_HEADER_LEN);
+            let Ok(Some(found)) = block_on(cursor.next()) else { return Ok(false) };
+            let named = found.header.last_offset() == segment.base_offset + i64::from(entry.relative_offset);
+            // Batches with timestamps call for time entries: without any, the time index was lost.
+            if !named || found.header.max_timestamp > newest {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn cut_index<E: Entry>(&self, base_offset: i64, kind: FileKind, entries: u64) -> Result<bool, OpenError> {

@@ -49,6 +49,8 @@ pub(super) struct State {
     /// Everything below was checkpointed.
     pub(super) recovery_point: i64,
     pub(super) epochs: Epochs,
+    /// What their file says, as far as this process knows.
+    pub(super) epochs_on_disk: Option<Epochs>,
     pub(super) producers: ProducerState,
     /// Offsets of the producer snapshots on disk.
     pub(super) snapshots: BTreeSet<i64>,

@@ -86,7 +86,11 @@ impl Log {
     /// The file of the epochs never names one that is no longer in the log: a start believes it. The other way round, that a crash
     /// comes between, does no harm: the epochs of what is still there are found again behind the recovery point.
     fn forget_epochs(&self, from: i64) -> Result<(), LogError> {
-        let mut epochs = self.state.lock().epochs.clone();
+        let mut epochs = {
+            let mut state = self.state.lock();
+            state.epochs_on_disk = None;
+            state.epochs.clone()
+        };
         let known = epochs.entries().len();
         epochs.truncate_end(from);
         if epochs.entries().len() == known {
@@ -98,6 +102,7 @@ impl Log {
 
     fn remove_all(&self, state: &mut State, offset: i64) -> io::Result<()> {
         state.epochs.truncate_end(i64::MIN);
+        state.epochs_on_disk = None;
         files::write_epochs(self.resources.disk().as_ref(), &self.dir, &state.epochs)?;
         self.doom_from(state, i64::MIN)?;
         state.writer = self.new_segment(state, offset)?;

@@ -254,9 +254,10 @@ impl LogDir {
         let logs = self.logs.lock().clone();
         let stamp = self.checkpoints.begin_round();
         let mut failed = FailedLogs::default();
+        let crowded = crowded(&logs, self.unproven_bytes);
         for (name, log) in logs {
-            let proven =
-                if all || log.checkpoint_due(now_ms) { log.checkpoint(now_ms) } else { Ok(log.recovery_point()) };
+            let due = all || log.checkpoint_due(now_ms) || crowded.contains(&name);
+            let proven = if due { log.checkpoint(now_ms) } else { Ok(log.recovery_point()) };
             match proven {
                 Ok(recovery_point) => self.checkpoints.propose(&name, stamp, remember(&log, recovery_point)),
                 // It was deleted meanwhile.
@@ -315,6 +316,19 @@ impl LogDir {
         let marker = self.path.join(clean_shutdown::FILE_NAME);
         Ok(replace_file(&*self.disk, &marker, clean_shutdown::encode(broker_epoch).as_bytes())?)
     }
+}
+
+/// The logs with the most unproven data, without which the others are within a limit together.
+fn crowded(logs: &BTreeMap<String, Arc<Log>>, limit: u64) -> BTreeSet<String> {
+    let mut unproven: Vec<(u64, &String)> = logs.iter().map(|(name, log)| (log.unproven_bytes(), name)).collect();
+    unproven.sort_unstable_by(|a, b| b.cmp(a));
+    let mut total: u64 = unproven.iter().map(|(bytes, _)| bytes).sum();
+    let too_much = unproven.into_iter().take_while(|(bytes, _)| {
+        let above = total > limit;
+        total = total.saturating_sub(*bytes);
+        above
+    });
+    too_much.map(|(_, name)| name.clone()).collect()
 }
 
 fn remember(log: &Log, recovery_point: i64) -> Remembered {

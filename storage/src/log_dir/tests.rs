@@ -2,8 +2,13 @@
 
 use std::io::IoSlice;
 
+use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
+
 use super::*;
-use crate::io::{Disk, OpenMode, sim::SimDisk};
+use crate::{
+    io::{Disk, OpenMode, sim::SimDisk},
+    log::{AppendOptions, Origin},
+};
 
 const DIR: &str = "/data/logs";
 const META: &str =
@@ -157,4 +162,41 @@ fn a_directory_that_failed_ends_without_the_marker_of_a_clean_end() {
     dir.health().poison("a write failed");
     dir.close_clean(5, 0).unwrap_err();
     assert!(!disk.exists(&Path::new(DIR).join(clean_shutdown::FILE_NAME)).unwrap());
+}
+
+#[test]
+fn what_a_start_has_to_read_is_bounded_for_all_logs_together() {
+    let disk = SimDisk::new(1);
+    let mut dir = open(&disk).unwrap();
+    Arc::get_mut(&mut dir).unwrap().unproven_bytes = 10_000;
+    let logs: Vec<Arc<Log>> = (0..10).map(|partition| dir.open_log(request(partition), 0).unwrap()).collect();
+    let mut now_ms = 0;
+    for round in 1..30 {
+        for (index, log) in logs.iter().enumerate() {
+            append(log, 100 * index * (round % 4));
+        }
+        now_ms += 10;
+        dir.maintain(now_ms).unwrap();
+        let unproven: u64 = logs.iter().map(|log| log.unproven_bytes()).sum();
+        assert!(unproven <= 10_000, "{unproven} bytes in round {round}");
+    }
+    let never = logs.iter().filter(|log| log.recovery_point() == 0).count();
+    assert!((1..9).contains(&never), "those with the most go first: {never}");
+}
+
+fn request(partition: i32) -> LogRequest {
+    LogRequest {
+        topic: "t".to_owned(),
+        partition,
+        topic_id: None,
+        config: crate::config::LogConfig::default(),
+        listener: Arc::new(crate::group_commit::NoListener),
+    }
+}
+
+fn append(log: &Log, size: usize) {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.push(NewRecord { value: Some(&vec![0; size]), ..NewRecord::default() }).unwrap();
+    let options = AppendOptions { leader_epoch: 0, origin: Origin::Client, now_ms: 0 };
+    log.append(vec![builder.build_batch().unwrap()], options).unwrap();
 }

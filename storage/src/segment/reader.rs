@@ -5,7 +5,7 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use goatq_protocol::record::{Batch, Limits};
+use goatq_protocol::record::{BATCH_HEADER_LEN, Batch, Limits};
 
 use super::{
     IndexFacts, Segment,
@@ -27,6 +27,9 @@ use crate::{
 /// Batches behind the last entry of an index from which it counts as left behind, if they are also this many bytes.
 const STALE_BATCHES: u64 = 64;
 const STALE_BYTES: u64 = 64 * 4096;
+
+/// About so many entries of an index are compared with the batches that they name.
+const PROBES: u64 = 16;
 
 /// A segment as it was at one moment: its batches up to `end`, and its index entries.
 #[derive(Clone, Debug)]
@@ -322,6 +325,7 @@ impl<'a> Reader<'a> {
         let indexed = last.map_or(0, |last| u64::try_from(last.position).unwrap_or(0));
         let (mut batches, mut bytes) = (0, 0);
         let mut met = view.facts.time_entries == 0;
+        let mut jumped = false;
         loop {
             let found = match cursor.next().await {
                 Ok(Some(found)) => found,
@@ -341,7 +345,38 @@ impl<'a> Reader<'a> {
             if newer || (batches > STALE_BATCHES && bytes > STALE_BYTES) {
                 return Ok(false);
             }
+            if met && !jumped && found.end() + STALE_BYTES < indexed {
+                jumped = true;
+                let Some(tail) = self.probe(view, known).await? else { return Ok(false) };
+                cursor = tail;
+            }
         }
+    }
+
+    /// Compares some of the offset entries behind an offset with the batches that they name, instead of reading all of what may be
+    /// most of a segment where timestamps do not grow. A cursor before the batch of the last one; `None` when one is missing or
+    /// newer than the time index knows.
+    async fn probe(&self, view: &View, known: i64) -> Result<Option<Cursor>, ReadError> {
+        let offsets = self.offsets(view);
+        let relative = known.saturating_sub(view.segment.base_offset);
+        let before = offsets.last_where::<OffsetEntry>(|entry| i64::from(entry.relative_offset) <= relative).await?;
+        let first = before.map_or(0, |(number, _)| number + 1);
+        let step = view.facts.offset_entries.saturating_sub(first) / PROBES;
+        let mut tail = None;
+        for number in (first..view.facts.offset_entries).rev().step_by(usize::try_from(step.max(1)).unwrap_or(1)) {
+            let Some(entry) = offsets.get::<OffsetEntry>(number).await? else { return Ok(None) };
+            let window = if tail.is_none() { HEADER_WINDOW } else { BATCH_HEADER_LEN };
+            let Some(mut cursor) = self.seek_entry(view, entry, window).await? else { return Ok(None) };
+            let (position, floor) = (cursor.position(), cursor.floor());
+            match cursor.next().await {
+                Ok(Some(found)) if found.header.max_timestamp <= view.facts.max_timestamp => {}
+                Err(WalkError::Io(error)) => return Err(error.into()),
+                _ => return Ok(None),
+            }
+            cursor.rewind(position, floor);
+            tail.get_or_insert(cursor);
+        }
+        Ok(tail)
     }
 
     /// Builds the indexes of a sealed segment from its batches and replaces the files.
