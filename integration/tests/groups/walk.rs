@@ -265,6 +265,14 @@ impl Walk {
             self.ask("fetch all", v, v, &fetch(id, v, "simple", None));
             self.ask("fetch all of no group", v, v, &fetch(id, v, "no-group", None));
         }
+        if v >= 8 {
+            let mut request = fetch(id, v, "simple", None);
+            request.groups.extend(fetch(id, v, "no-group", Some(&[(TOPIC, 1)])).groups);
+            request.groups.extend(fetch(id, v, "noted", Some(&[(TOPIC, 1)])).groups);
+            self.ask("fetch of many groups", v, v, &request);
+            request.groups.clear();
+            self.ask("fetch of no groups", v, v, &request);
+        }
         if v >= 9 {
             let mut request = fetch(id, v, "simple", Some(&[(TOPIC, 0)]));
             request.groups[0].member_id = Some("x".into());
@@ -289,6 +297,12 @@ impl Walk {
         self.ask("list by type", 5, 5, &with(&[], &["Classic"]));
         self.ask("list by other type", 5, 5, &with(&[], &["consumer", "share"]));
         self.ask("list by odd names", 5, 5, &with(&["odd"], &["odd"]));
+        for v in 0..=6 {
+            self.ask("describe many", v, v, &describe(&["listed", "", "none", "listed"]));
+        }
+        self.ask("describe nothing", 6, 6, &describe(&[]));
+        self.ask("delete many", 2, 2, &delete_groups(&["none", "none", ""]));
+        self.ask("delete nothing", 2, 2, &delete_groups(&[]));
     }
 
     /// Two static members, who come back without their ids.
