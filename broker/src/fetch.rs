@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tokio_util::sync::CancellationToken;
 
 use crate::net::budget::MemoryBudget;
 use crate::purgatory::Purgatory;
@@ -37,6 +38,8 @@ pub struct FetchState {
     pub(crate) budget: MemoryBudget,
     /// Where fetches wait.
     pub(crate) waiting: Arc<Purgatory>,
+    /// Cancelled when the node stops: fetches that wait are answered with what is there.
+    pub(crate) stopping: CancellationToken,
     sessions: Mutex<Sessions>,
 }
 
@@ -54,6 +57,7 @@ impl FetchState {
             max_bytes: limits.max_bytes,
             budget: MemoryBudget::new(limits.response_memory),
             waiting: Purgatory::new(MAX_PLACES),
+            stopping: CancellationToken::new(),
             sessions: Mutex::new(sessions),
         }
     }

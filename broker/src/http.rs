@@ -7,9 +7,11 @@
 //! | `/healthz` | 200 unless a disk or the controller failed |
 //! | `/readyz` | 200 while requests are served; else 503 with what the node is doing |
 
+use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -47,6 +49,9 @@ impl HttpState {
     }
 }
 
+/// How long requests under way may take when the server stops.
+const GRACE: Duration = Duration::from_millis(500);
+
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A listening HTTP server.
@@ -71,11 +76,19 @@ impl HttpServer {
         self.address
     }
 
-    /// Serves until cancelled; requests under way are answered.
+    /// Serves until cancelled; requests under way are answered, connections that send none are not waited for.
     pub async fn serve(self, state: HttpState, cancel: CancellationToken) {
-        let served = axum::serve(self.listener, router(state)).with_graceful_shutdown(cancel.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the HTTP server ended");
+        let served = axum::serve(self.listener, router(state));
+        let served = served.with_graceful_shutdown(cancel.clone().cancelled_owned());
+        let patience = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = served.into_future() => if let Err(error) = served {
+                tracing::error!(%error, "the HTTP server ended");
+            },
+            () = patience => {}
         }
     }
 }

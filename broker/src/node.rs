@@ -120,6 +120,7 @@ impl RunningNode {
     /// directories are marked as shut down cleanly.
     pub async fn shutdown(self) {
         self.health.enter(Phase::Stopping);
+        self.node.fetch.stopping.cancel();
         // Members that wait for a rebalance would keep their connections open.
         let drained = self.server.drain(DRAIN);
         let parked = async {

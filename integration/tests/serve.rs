@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -177,6 +179,44 @@ fn http_tells_health_and_what_clients_did() {
         metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let missing: Vec<_> = FAMILIES.iter().filter(|family| !told.contains(**family)).collect();
     assert!(missing.is_empty(), "{missing:?} are missing in:\n{metrics}");
+}
+
+/// Fetch v4 of partition 0 of topic `t` from offset 1, which waits half a minute for a megabyte.
+fn long_poll() -> Vec<u8> {
+    let mut body = vec![0, 1, 0, 4, 0, 0, 0, 7, 0xff, 0xff];
+    for field in [-1, 30_000, 1 << 20, 1 << 20] {
+        body.extend(i32::to_be_bytes(field));
+    }
+    body.push(0);
+    body.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
+    body.extend(1_i64.to_be_bytes());
+    body.extend((1_i32 << 20).to_be_bytes());
+    let size = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [size.to_vec(), body].concat()
+}
+
+#[test]
+fn a_node_stops_well_though_connections_wait() {
+    let mut node = Node::start(&[]).unwrap();
+    produce(&node, "t", "none", &values(0, 1));
+    let idle = TcpStream::connect(node.bootstrap()).unwrap();
+    let mut half_a_frame = TcpStream::connect(node.bootstrap()).unwrap();
+    half_a_frame.write_all(&[0, 0, 1, 0, 0, 3]).unwrap();
+    let mut half_a_line = TcpStream::connect(node.http()).unwrap();
+    half_a_line.write_all(b"GET /met").unwrap();
+    let mut polling = TcpStream::connect(node.bootstrap()).unwrap();
+    polling.write_all(&long_poll()).unwrap();
+    let waits = "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 1";
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !node.get("/metrics").unwrap().contains(waits) {
+        assert!(std::time::Instant::now() < deadline, "the fetch does not wait");
+    }
+    let status = node.terminate().unwrap();
+    assert!(status.success(), "SIGTERM ends a node well: {status}");
+    let mut answer = Vec::new();
+    polling.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.get(4..8), Some(&[0, 0, 0, 7][..]), "who waited was answered: {answer:?}");
+    drop((idle, half_a_frame, half_a_line));
 }
 
 #[test]

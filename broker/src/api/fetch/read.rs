@@ -101,9 +101,12 @@ impl<'a> Reading<'a> {
                 Places::Moved => continue,
                 Places::Full => return,
                 Places::Taken(places) => {
-                    let woken = tokio::time::timeout_at(self.deadline, signal.woken()).await;
+                    let woken = tokio::select! {
+                        woken = tokio::time::timeout_at(self.deadline, signal.woken()) => woken.is_ok(),
+                        () = self.cx.node.fetch.stopping.cancelled() => false,
+                    };
                     drop(places);
-                    if woken.is_err() {
+                    if !woken {
                         self.look();
                         return;
                     }
