@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Log::append`], [`Log::read`], everything that returns plain numbers | anywhere, they do not wait for a disk |
 //! | `async` ones | anywhere |
-//! | [`Log::open`], [`Log::truncate_to`], [`Log::retain`], [`Log::purge`], [`Log::compact`], [`Log::checkpoint`], [`Log::close`] | on a thread that may block |
+//! | [`Log::open`], [`Log::truncate_to`], [`Log::retain`], [`Log::purge`], [`Log::cleanable`], [`Log::compact`], [`Log::abandon`], [`Log::checkpoint`], [`Log::close`] | on a thread that may block |
 
 mod append;
 mod checkpoint;
@@ -256,10 +256,12 @@ impl Log {
         self.state.lock().recovery_point
     }
 
-    /// Ends appends and lets go of files and caches: the directory is about to be removed.
+    /// Ends appends and lets go of files and caches: the directory is about to be removed. Waits for a compaction under way to
+    /// notice. Blocks.
     pub fn abandon(&self) {
+        self.state.lock().closed = true;
+        let _ended = self.compaction.lock();
         let mut state = self.state.lock();
-        state.closed = true;
         state.tail.clear();
         state.unsynced.clear();
         state.segments().for_each(|segment| segment.close());

@@ -5,6 +5,8 @@
 #[path = "log/bench.rs"]
 #[allow(dead_code, reason = "lives under power cuts use what the scripts do not")]
 mod bench;
+#[path = "log/compaction.rs"]
+mod compaction;
 #[path = "log/scripts.rs"]
 mod scripts;
 #[path = "log/start_reads.rs"]

@@ -121,25 +121,31 @@ impl Log {
         // them. And only what is behind a recovery point has to be without gaps.
         let proven = self.checkpoint(options.now_ms)?;
         let parts = self.parts(&config, options.now_ms, options.high_watermark.min(proven))?;
+        // Whoever deletes the log waits for this run.
+        let CompactOptions { throttle: caller, now_ms, map_bytes, seed, .. } = options;
+        let mut throttle = |bytes| self.writable(&self.state.lock()).is_ok() && caller(bytes);
         let mut cleaner = Cleaner {
-            now_ms: options.now_ms,
+            now_ms,
             delete_retention_ms: config.delete_retention_ms,
             limits: Limits { max_decompressed_bytes: config.max_decompressed_bytes },
             last_batches: last_batches(&self.state.lock().producers),
-            throttle: options.throttle,
+            throttle: &mut throttle,
             counts: Counts::default(),
         };
         let truncated_at = self.state.lock().truncated_at;
-        match self.compact_parts(&config, parts, &mut cleaner, options.map_bytes, options.seed) {
+        match self.compact_parts(&config, parts, &mut cleaner, map_bytes, seed) {
             Ok(Some(first_dirty)) => {
                 let mut state = self.state.lock();
                 state.first_dirty = first_dirty.max(state.start);
                 done.first_dirty_offset = state.first_dirty;
             }
-            Ok(None) | Err(CleanError::Stopped) => {}
+            Ok(None) | Err(CleanError::Stopped) => self.writable(&self.state.lock())?,
             Err(CleanError::Read(error)) => return Err(self.unreadable(error, truncated_at)?),
             Err(CleanError::Write(error)) if is_full(&error) => return Err(LogError::Io(error)),
-            Err(CleanError::Write(error)) => return Err(LogError::Io(self.poison("compaction", error))),
+            Err(CleanError::Write(error)) => {
+                self.writable(&self.state.lock())?;
+                return Err(LogError::Io(self.poison("compaction", error)));
+            }
             Err(CleanError::Build(error)) => return Err(LogError::Io(io::Error::other(error))),
         }
         let Counts { bytes_before, bytes_after, records_before, records_after } = cleaner.counts;
