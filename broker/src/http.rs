@@ -23,9 +23,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::health::{Health, Phase};
 use crate::metrics::Metrics;
-use crate::node::health::{Health, Phase};
-use crate::node::offload::Offload;
+use crate::threads::offload::Offload;
 
 /// What the handlers read.
 #[derive(Clone)]

@@ -7,18 +7,22 @@
 //! - [`purgatory`]: where requests wait for offsets.
 //! - [`fetch`]: what Fetch remembers and how much it reads.
 //! - [`config`]: the table of keys, where values come from, typed views of them.
-//! - [`node`]: puts a running node together from its parts, and takes it down again.
+//! - [`node`]: what a request can reach.
+//! - [`assembly`]: puts a running node together from its parts, and takes it down again.
+//! - [`threads`], [`health`]: where work runs; how the node is.
 //! - [`cli`]: what the `goatq` command can do.
 //! - [`clock`]: the source of time that everything is given.
 //!
 //! The crate's `README.md` draws the picture.
 
 pub mod api;
+pub mod assembly;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub(crate) mod coordinator;
 pub mod fetch;
+pub mod health;
 pub mod http;
 pub mod loggers;
 pub(crate) mod metadata;
@@ -29,5 +33,7 @@ pub mod partition;
 pub(crate) mod producer_ids;
 pub mod purgatory;
 pub mod replication;
+pub(crate) mod scrape;
 pub(crate) mod tasks;
+pub mod threads;
 pub(crate) mod topics;

@@ -5,13 +5,12 @@
 //! client beyond a bound.
 
 pub mod coordinator;
-mod encode;
+pub(crate) mod encode;
 pub mod histogram;
 pub(crate) mod idle;
 pub mod lag;
 pub mod network;
 pub mod requests;
-pub(crate) mod state;
 pub mod topics;
 
 use std::fmt;

@@ -20,9 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::LiveConfig;
-use crate::node::health::Health;
-use crate::node::offload::Offload;
+use crate::health::Health;
 use crate::partition::PartitionRegistry;
+use crate::threads::offload::Offload;
 
 /// What the tasks work on.
 #[derive(Clone)]

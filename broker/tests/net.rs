@@ -14,7 +14,7 @@ use goatq_broker::net::{
     BoundListeners, CloseReason, ConnectionConfig, ConnectionInfo, DeadlineConfig, LimitConfig, NetConfig, Outcome,
     Reply, Server, Service, SocketConfig,
 };
-use goatq_broker::node::workers::Workers;
+use goatq_broker::threads::workers::Workers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;

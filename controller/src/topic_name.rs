@@ -6,8 +6,6 @@
 
 use bytestring::ByteString;
 
-use crate::image::TopicsImage;
-
 /// Longest name in bytes: with a partition number behind it, it still fits a directory entry of 255 bytes.
 pub const MAX_TOPIC_NAME: usize = 249;
 
@@ -58,9 +56,4 @@ pub fn check(name: &str) -> Result<(), TopicNameError> {
 /// What metrics make of a name with dots or underscores: dots become underscores. `None` for other names, which stay as they are.
 pub fn fold(name: &str) -> Option<ByteString> {
     name.contains(['.', '_']).then(|| name.replace('.', "_").into())
-}
-
-/// Finds an existing topic whose name differs from `name` only in dots against underscores.
-pub fn find_collision<'a>(topics: &'a TopicsImage, name: &str) -> Option<&'a ByteString> {
-    topics.same_in_metrics(name).filter(|other| &***other != name)
 }

@@ -45,6 +45,10 @@ impl Node {
         command.arg("serve").arg("--set").arg(format!("listeners=PLAINTEXT://{}", self.bootstrap()));
         command.arg("--set").arg(format!("log.dirs={}", self.data().display()));
         command.arg("--set").arg(format!("http.listener=127.0.0.1:{}", self.http_port));
+        // What steers the tests is no configuration of the node.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GOATQ_")) {
+            command.env_remove(name);
+        }
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }

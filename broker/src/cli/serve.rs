@@ -10,12 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::load::{Loaded, load};
 use super::{SettingsArgs, logging};
+use crate::assembly::{NodeOptions, RunningNode};
 use crate::clock::SystemClock;
 use crate::config::LiveConfig;
 use crate::config::machine::Machine;
-use crate::node::offload::Offload;
-use crate::node::workers::Workers;
-use crate::node::{NodeOptions, RunningNode};
+use crate::threads::offload::Offload;
+use crate::threads::workers::Workers;
 
 /// Serves until told to stop; the exit code says whether the node ended in order.
 pub(super) fn run(args: &SettingsArgs) -> anyhow::Result<ExitCode> {

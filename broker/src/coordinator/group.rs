@@ -40,14 +40,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::placement::Follower;
 use super::runtime::shard::{CallError, ShardLimits};
 use super::runtime::{Runtime, RuntimeParts};
 use crate::clock::Clock;
 use crate::config::broker::{GroupConfig, OffsetsConfig};
 use crate::metrics::coordinator::GroupMetrics;
 use crate::metrics::lag::{GroupSnapshot, GroupSource};
-use crate::partition::PartitionRegistry;
 use crate::topics::auto_create::InternalTopic;
 use error::GroupError;
 use request::{
@@ -78,9 +76,7 @@ pub(crate) struct GroupParts {
     pub(crate) clock: Arc<dyn Clock>,
     /// What is counted.
     pub(crate) metrics: Arc<GroupMetrics>,
-    /// Where the partitions of `__consumer_offsets` are.
-    pub(crate) partitions: Arc<PartitionRegistry>,
-    /// Who leads them.
+    /// Which topics there are.
     pub(crate) images: watch::Receiver<Arc<MetadataImage>>,
     /// Source of member ids.
     pub(crate) rng: StdRng,
@@ -102,9 +98,8 @@ pub(crate) struct GroupCoordinator {
 }
 
 impl GroupCoordinator {
-    /// Starts to follow the metadata and to load the partitions that this node leads. Must be called within a tokio
-    /// runtime, on which its tasks stay.
-    pub(crate) fn start(parts: GroupParts) -> Arc<Self> {
+    /// A coordinator that holds no shard yet; see [`follow`](super::placement::follow).
+    pub(crate) fn new(parts: GroupParts) -> Self {
         let rules = Arc::new(rules(&parts.groups, &parts.offsets));
         let (for_shards, metrics) = (rules.clone(), parts.metrics);
         let runtime = Runtime::new(RuntimeParts {
@@ -115,26 +110,23 @@ impl GroupCoordinator {
                 max_calls: MAX_CALLS,
                 load_bytes: parts.offsets.load_buffer_bytes,
             },
-            tasks: parts.tasks.clone(),
-            cancel: parts.cancel.clone(),
+            tasks: parts.tasks,
+            cancel: parts.cancel,
             make: Box::new(move |_| GroupShard::new(for_shards.clone(), metrics.clone())),
         });
-        let coordinator = Arc::new(Self {
+        Self {
             node_id: parts.node_id,
             rules,
             partitions: parts.offsets.partitions,
-            images: parts.images.clone(),
+            images: parts.images,
             rng: Mutex::new(parts.rng),
             runtime,
-        });
-        let follower = Follower {
-            coordinator: coordinator.clone(),
-            node_id: parts.node_id,
-            partitions: parts.partitions,
-            topic: None,
-        };
-        parts.tasks.spawn(follower.run(parts.images, parts.cancel));
-        coordinator
+        }
+    }
+
+    /// `node.id`.
+    pub(super) fn node_id(&self) -> i32 {
+        self.node_id
     }
 
     /// Ends all calls that wait and drops all groups; the log has what is to stay.

@@ -19,17 +19,26 @@ use crate::topics::auto_create::InternalTopic;
 /// How soon to look again for a partition that the metadata gives to this node, but that is not open yet.
 const RETRY: Duration = Duration::from_millis(20);
 
-pub(super) struct Follower {
-    pub(super) coordinator: Arc<GroupCoordinator>,
-    pub(super) node_id: i32,
-    pub(super) partitions: Arc<PartitionRegistry>,
+/// Loads the shards whose partitions the metadata gives to this node, and drops those that it takes away, until the token is
+/// cancelled or no metadata comes any more.
+pub(crate) async fn follow(
+    coordinator: Arc<GroupCoordinator>,
+    partitions: Arc<PartitionRegistry>,
+    images: watch::Receiver<Arc<MetadataImage>>,
+    cancel: CancellationToken,
+) {
+    Follower { coordinator, partitions, topic: None }.run(images, cancel).await;
+}
+
+struct Follower {
+    coordinator: Arc<GroupCoordinator>,
+    partitions: Arc<PartitionRegistry>,
     /// The topic that the shards were loaded from.
-    pub(super) topic: Option<Uuid>,
+    topic: Option<Uuid>,
 }
 
 impl Follower {
-    /// Ends with the token, or when no metadata comes any more.
-    pub(super) async fn run(mut self, mut images: watch::Receiver<Arc<MetadataImage>>, cancel: CancellationToken) {
+    async fn run(mut self, mut images: watch::Receiver<Arc<MetadataImage>>, cancel: CancellationToken) {
         let mut before = images.borrow_and_update().clone();
         let mut complete = self.place(&before);
         loop {
@@ -64,7 +73,7 @@ impl Follower {
         let held = runtime.partitions();
         for (partition, epoch) in &held {
             let now = topic.and_then(|topic| topic.partition(*partition));
-            if now.is_none_or(|now| now.leader != self.node_id) {
+            if now.is_none_or(|now| now.leader != self.coordinator.node_id()) {
                 let epoch = now.map_or(*epoch, |now| now.leader_epoch);
                 runtime.resigned(*partition, epoch);
             }
@@ -73,7 +82,7 @@ impl Follower {
         let mut complete = true;
         for (partition, image) in (0..).zip(&topic.partitions) {
             let current = held.iter().any(|(held, epoch)| *held == partition && *epoch >= image.leader_epoch);
-            if image.leader != self.node_id || current {
+            if image.leader != self.coordinator.node_id() || current {
                 continue;
             }
             let open = self.partitions.get_by_id(topic.id, partition);

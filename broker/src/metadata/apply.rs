@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::config::layers::Dynamic;
 use crate::config::{LiveConfig, TopicConfig};
 use crate::metrics::Metrics;
-use crate::node::offload::Offload;
 use crate::partition::{Assignment, Partition, PartitionContext, PartitionName, PartitionRegistry};
+use crate::threads::offload::Offload;
 
 /// What it takes to put an image into effect.
 pub(crate) struct ApplyParts {

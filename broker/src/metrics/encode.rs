@@ -7,16 +7,16 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 
 /// Labels of one sample: names are ours, values may be anything (the encoder escapes them).
-pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// One metric family whose samples are written one after the other.
-pub(super) struct Metric<'a> {
+pub(crate) struct Metric<'a> {
     encoder: MetricEncoder<'a>,
 }
 
 impl<'a> Metric<'a> {
     /// A family of counters; `_total` is added to the name.
-    pub(super) fn counter(
+    pub(crate) fn counter(
         encoder: &'a mut DescriptorEncoder<'_>,
         name: &'a str,
         help: &str,
@@ -25,12 +25,12 @@ impl<'a> Metric<'a> {
     }
 
     /// A family of gauges.
-    pub(super) fn gauge(encoder: &'a mut DescriptorEncoder<'_>, name: &'a str, help: &str) -> Result<Self, fmt::Error> {
+    pub(crate) fn gauge(encoder: &'a mut DescriptorEncoder<'_>, name: &'a str, help: &str) -> Result<Self, fmt::Error> {
         Ok(Self { encoder: encoder.encode_descriptor(name, help, None, MetricType::Gauge)? })
     }
 
     /// One sample of a counter.
-    pub(super) fn count(&mut self, labels: Labels<'_>, value: u64) -> fmt::Result {
+    pub(crate) fn count(&mut self, labels: Labels<'_>, value: u64) -> fmt::Result {
         if labels.is_empty() {
             return self.encoder.encode_counter(&value, None::<&Exemplar<Vec<(String, String)>, u64>>);
         }
@@ -39,7 +39,7 @@ impl<'a> Metric<'a> {
     }
 
     /// One sample of a gauge.
-    pub(super) fn value(&mut self, labels: Labels<'_>, value: f64) -> fmt::Result {
+    pub(crate) fn value(&mut self, labels: Labels<'_>, value: f64) -> fmt::Result {
         if labels.is_empty() {
             return self.encoder.encode_gauge(&value);
         }
@@ -47,7 +47,7 @@ impl<'a> Metric<'a> {
     }
 
     /// One sample of a gauge of whole numbers: printed without a fraction, exact above 2^53.
-    pub(super) fn whole(&mut self, labels: Labels<'_>, value: i64) -> fmt::Result {
+    pub(crate) fn whole(&mut self, labels: Labels<'_>, value: i64) -> fmt::Result {
         if labels.is_empty() {
             return self.encoder.encode_gauge(&value);
         }

@@ -10,7 +10,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::encode::Metric;
 use crate::clock::Clock;
-use crate::node::workers::Busy;
+use crate::threads::workers::Busy;
 
 /// Scrapes that come faster than this see the same value again.
 const SHORTEST: Duration = Duration::from_secs(1);

@@ -21,7 +21,7 @@ use super::limits::{Accepting, Admission, ConnectionLimits, LimitConfig};
 use super::service::Service;
 use super::transport::{Incoming, Listener, SocketConfig};
 use crate::metrics::network::{ListenerCounts, NetworkMetrics};
-use crate::node::workers::Workers;
+use crate::threads::workers::Workers;
 
 /// How long the acceptor rests after an error that is not about one connection, such as running out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use goatq_storage::log_dir::{LogDir, MaintenanceError};
 
 use super::TaskParts;
-use crate::node::health::Phase;
+use crate::health::Phase;
 
 /// The longest pause; `log.flush.scheduler.interval.ms` may make it shorter.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -209,7 +209,10 @@ fn check_name(
     if cx.image.topics.by_name(&topic.name).is_some() {
         return Err(CreateTopicError::Exists(topic.name.clone()));
     }
-    let existing = topic_name::find_collision(&cx.image.topics, &topic.name)
+    let existing = cx
+        .image
+        .topics
+        .colliding(&topic.name)
         .or_else(|| topic_name::fold(&topic.name).and_then(|name| folded.get(&name)));
     match existing {
         Some(existing) => {

@@ -126,9 +126,9 @@ impl TopicsImage {
         &self.by_id
     }
 
-    /// The name of a topic that metrics could not tell from one of this name; of the topic of this name itself, if it is there.
-    pub(crate) fn same_in_metrics(&self, name: &str) -> Option<&ByteString> {
-        self.by_folded.get(&*topic_name::fold(name)?)
+    /// The name of another topic that metrics could not tell from one of this name.
+    pub fn colliding(&self, name: &str) -> Option<&ByteString> {
+        self.by_folded.get(&*topic_name::fold(name)?).filter(|other| &***other != name)
     }
 
     /// Takes a topic in; one of that id or name must not be there.

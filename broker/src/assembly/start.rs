@@ -24,12 +24,9 @@ use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::health::{Health, Phase};
+use super::RunningNode;
 use super::network::{limits, net_config, sockets};
-use super::offload::Offload;
 use super::storage::{OpenDirs, open_dirs, run_commits};
-use super::workers::Workers;
-use super::{Node, RunningNode};
 use crate::api::Dispatcher;
 use crate::clock::Clock;
 use crate::config::listener::Listener;
@@ -38,20 +35,25 @@ use crate::config::settings::{ConfigErrors, Settings};
 use crate::config::validator::TableValidator;
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::coordinator::group::{GroupCoordinator, GroupParts};
+use crate::coordinator::placement;
 use crate::fetch::session::SessionConfig;
 use crate::fetch::{FetchLimits, FetchState};
+use crate::health::{Health, Phase};
 use crate::http::{HttpServer, HttpState};
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
 use crate::metrics::Metrics;
 use crate::metrics::idle::IdleCollector;
-use crate::metrics::state::StateCollector;
 use crate::net::server::{BindError, BoundListeners, Server};
+use crate::node::Node;
 use crate::partition::{PartitionContext, PartitionRegistry};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
+use crate::scrape::StateCollector;
 use crate::tasks::{self, TaskParts};
+use crate::threads::offload::Offload;
+use crate::threads::workers::Workers;
 use crate::topics::auto_create::AutoCreate;
 
 /// Producers and coordinators that may wait for commits at a time.
@@ -378,18 +380,20 @@ fn start_groups(
     partitions: &Arc<PartitionRegistry>,
     applied: &Applied,
 ) -> Arc<GroupCoordinator> {
-    GroupCoordinator::start(GroupParts {
+    let groups = Arc::new(GroupCoordinator::new(GroupParts {
         node_id: config.identity.node_id,
         groups: config.groups.clone(),
         offsets: config.offsets.clone(),
         clock: starting.clock.clone(),
         metrics: starting.metrics.groups.clone(),
-        partitions: partitions.clone(),
         images: applied.watch(),
         rng: StdRng::from_seed(starting.seed()),
         tasks: starting.tracker.clone(),
         cancel: starting.cancel.clone(),
-    })
+    }));
+    let cancel = starting.cancel.clone();
+    starting.tracker.spawn(placement::follow(groups.clone(), partitions.clone(), applied.watch(), cancel));
+    groups
 }
 
 fn fetch_limits(config: &BrokerConfig) -> FetchLimits {

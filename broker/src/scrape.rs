@@ -11,8 +11,8 @@ use goatq_controller::image::{MetadataImage, TopicImage};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::encode::Metric;
-use super::lag::{GroupSnapshot, GroupSource};
+use crate::metrics::encode::Metric;
+use crate::metrics::lag::{GroupSnapshot, GroupSource};
 use crate::node::Node;
 use crate::partition::Partition;
 

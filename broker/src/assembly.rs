@@ -1,0 +1,107 @@
+//! A node as a whole: put together, running, and taken down again.
+//!
+//! [`start`] puts the parts together, [`RunningNode::shutdown`] takes them apart in reverse order.
+
+mod network;
+pub mod start;
+mod storage;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use goatq_storage::log_dir::LogDir;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::health::{Health, Phase};
+use crate::net::server::Server;
+use crate::node::Node;
+pub use start::{NodeOptions, StartError};
+
+/// How long requests under way may take when the node stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A node that serves, with what it takes to stop it.
+pub struct RunningNode {
+    node: Arc<Node>,
+    server: Arc<Server>,
+    dirs: Vec<Arc<LogDir>>,
+    broker_epoch: i64,
+    addresses: BTreeMap<String, SocketAddr>,
+    http_address: Option<SocketAddr>,
+    health: Arc<Health>,
+    tracker: TaskTracker,
+    commits: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl RunningNode {
+    /// Starts a node. Must be called within a runtime, which its tasks stay on.
+    ///
+    /// # Errors
+    /// See [`StartError`]. What was started until then is stopped; the directories count as not shut down cleanly.
+    pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
+        start::start(options).await
+    }
+
+    /// The part that requests see.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Where each listener is bound, by its name.
+    pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.addresses
+    }
+
+    /// Where metrics and health are served, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// How the node is.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Stops in order: no more connections and requests, those under way are answered, everything is made durable, and the
+    /// directories are marked as shut down cleanly.
+    pub async fn shutdown(self) {
+        self.health.enter(Phase::Stopping);
+        self.node.fetch.stopping.cancel();
+        // Members that wait for a rebalance would keep their connections open.
+        let drained = self.server.drain(DRAIN);
+        let parked = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.node.groups.shut_down();
+        };
+        let (cut, ()) = tokio::join!(drained, parked);
+        if cut > 0 {
+            tracing::warn!(connections = cut, "connections were cut with requests unanswered");
+        }
+        self.node.controller.shutdown().await;
+        self.cancel.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.close_directories().await;
+        self.commits.close();
+        self.commits.wait().await;
+    }
+
+    async fn close_directories(&self) {
+        for partition in self.node.partitions.all() {
+            partition.close();
+        }
+        let (dirs, now_ms, epoch) = (self.dirs.clone(), self.node.clock.wall_ms(), self.broker_epoch);
+        let close = move || {
+            for dir in &dirs {
+                if let Err(error) = dir.close_clean(epoch, now_ms) {
+                    tracing::error!(dir = %dir.path().display(), %error, "the directory is not marked as shut down cleanly");
+                }
+            }
+        };
+        self.node.offload.run(close).await;
+    }
+}
