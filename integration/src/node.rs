@@ -161,7 +161,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// The `goatq` of this build: made now if it is missing or older than its sources.
+/// The program named by `GOATQ`; without it the `goatq` of this build, made now if it is missing or older than its sources.
 pub fn binary() -> anyhow::Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
@@ -169,6 +169,9 @@ pub fn binary() -> anyhow::Result<&'static Path> {
 }
 
 fn build() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("GOATQ") {
+        return Ok(std::path::absolute(given)?);
+    }
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(Path::parent).context("a test lives in target/<profile>/deps")?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
