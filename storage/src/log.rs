@@ -256,11 +256,13 @@ impl Log {
         self.state.lock().recovery_point
     }
 
-    /// Ends appends and lets go of files and caches: the directory is about to be removed. Waits for a compaction under way to
-    /// notice. Blocks.
+    /// Ends appends and lets go of files and caches: the directory is about to be renamed and removed. Waits for a compaction
+    /// under way to notice and for a checkpoint, truncation or retention to end, so that none of them misses its files; those
+    /// that come later are refused. Blocks.
     pub fn abandon(&self) {
         self.state.lock().closed = true;
-        let _ended = self.compaction.lock();
+        let _compacted = self.compaction.lock();
+        let _ended = self.structure.lock();
         let mut state = self.state.lock();
         state.tail.clear();
         state.unsynced.clear();
