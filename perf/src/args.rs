@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Consume(ConsumeArgs),
     /// Sends records at a rate and reads them at the same time: time from the intended sending to the receipt
     EndToEnd(EndToEndArgs),
+    /// Starts a broker and takes the time to its first acknowledgement; kills it (kill -9) at the end
+    Start(StartArgs),
     /// Creates or deletes topics
     Topic(TopicArgs),
     /// Prints reports as a table in Markdown
@@ -194,6 +196,23 @@ pub(crate) struct TopicArgs {
     /// Config of the topics as name=value; may be repeated
     #[arg(long, value_parser = parse_config)]
     pub(crate) config: Vec<(String, String)>,
+}
+
+/// Options of `start`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StartArgs {
+    /// Where the broker will be
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    pub(crate) bootstrap: String,
+    /// Topic of the record; made if it is not there
+    #[arg(long, default_value = "goatq-perf-start")]
+    pub(crate) topic: String,
+    /// Seconds of rest before memory is looked at
+    #[arg(long, default_value = "2", value_parser = parse_seconds)]
+    pub(crate) settle: Duration,
+    /// The broker and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
 }
 
 /// Options of `table`.

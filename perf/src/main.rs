@@ -12,6 +12,7 @@ mod process;
 mod produce;
 mod report;
 mod run;
+mod start;
 mod stats;
 mod table;
 mod topic;
@@ -42,6 +43,7 @@ fn run(command: &Command) -> Result<()> {
             Command::Produce(args) => report::emit(&produce::run(args).await?, &args.run),
             Command::Consume(args) => report::emit(&consume::run(args).await?, &args.run),
             Command::EndToEnd(args) => report::emit(&end_to_end::run(args).await?, &args.run),
+            Command::Start(args) => start::run(args).await,
             Command::Topic(args) => topic::run(args).await,
             Command::Table(args) => table::run(args),
         }

@@ -56,9 +56,9 @@ impl Log {
             let plan = {
                 let mut state = self.state.lock();
                 self.writable(&state)?;
-                let proven = state.recovery_point == state.end && state.unsynced.is_empty();
-                if !closing && proven && state.durable_snapshot == state.end {
+                if is_proven(&state) {
                     state.last_checkpoint_ms = now_ms;
+                    state.closed |= closing;
                     return Ok(state.end);
                 }
                 let plan = plan(&mut state).map_err(|error| self.failed_checkpoint(error))?;
@@ -120,6 +120,12 @@ impl Log {
             tracing::warn!(log = %self.name, %error, "old producer snapshots could not be removed");
         }
     }
+}
+
+/// Whether a checkpoint would write what is there already. A log that never had a record needs none.
+fn is_proven(state: &State) -> bool {
+    let snapshot = state.durable_snapshot == state.end || state.end == 0;
+    snapshot && state.recovery_point == state.end && state.unsynced.is_empty() && state.unproven.is_empty()
 }
 
 fn plan(state: &mut State) -> io::Result<Plan> {

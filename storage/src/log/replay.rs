@@ -54,6 +54,9 @@ pub(super) fn rebuild_producers(loader: &Loader<'_>, state: &mut State) -> Resul
         // Without a shutdown in order there may be entries for records that a crash took.
         replay(loader.resources, state, from, if loader.options.clean { from } else { proven })?;
     }
+    if loader.options.clean && from == end {
+        state.durable_snapshot = end;
+    }
     state.producers.expire(loader.now_ms, loader.options.config.producer_id_expiration_ms);
     Ok(())
 }
