@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Ticks per second of the times in /proc/<pid>/stat: the same on every Linux.
+/// Ticks per second of the times in `/proc/<pid>/stat`: the same on every Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// A reading of one or more processes at one time.
