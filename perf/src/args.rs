@@ -25,6 +25,8 @@ pub(crate) enum Command {
     EndToEnd(EndToEndArgs),
     /// Starts a broker and takes the time to its first acknowledgement; kills it (kill -9) at the end
     Start(StartArgs),
+    /// Measures what this machine can do at best, without a broker
+    Limit(LimitArgs),
     /// Creates or deletes topics
     Topic(TopicArgs),
     /// Prints reports as a table in Markdown
@@ -215,6 +217,29 @@ pub(crate) struct StartArgs {
     pub(crate) command: Vec<String>,
 }
 
+/// Options of `limit`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LimitArgs {
+    /// Folder on the file system that is to be measured
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Seconds to measure each line
+    #[arg(long, default_value = "2", value_parser = parse_seconds)]
+    pub(crate) seconds: Duration,
+    /// What the sustained lines write, however long that takes, and the others at most
+    #[arg(long, default_value = "4g", value_parser = parse_amount)]
+    pub(crate) bytes: u64,
+    /// Bytes of a frame that is received
+    #[arg(long, default_value = "64k", value_parser = parse_bytes)]
+    pub(crate) frame: usize,
+    /// Only lines whose name this regular expression matches
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// Writes the result as JSON to this file, or to the standard output (and nothing else there) if it is -
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
 /// Options of `table`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TableArgs {
@@ -246,7 +271,13 @@ fn parse_rate(rate: &str) -> Result<f64, String> {
     if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("must be above 0".to_owned()) }
 }
 
+/// Bytes that fit a message.
 fn parse_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_amount(text)?;
+    if bytes <= i32::MAX as u64 { Ok(bytes as usize) } else { Err("must be below 2g".to_owned()) }
+}
+
+fn parse_amount(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
     let (digits, shift) = match lower.strip_suffix(['k', 'm', 'g']) {
         Some(digits) if lower.ends_with('k') => (digits, 10),
@@ -255,8 +286,7 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
         None => (&lower[..], 0),
     };
     let number: u32 = digits.parse().map_err(|_| "a number of bytes, or one followed by k, m or g")?;
-    let bytes = u64::from(number) << shift;
-    if bytes <= i32::MAX as u64 { Ok(bytes as usize) } else { Err("must be below 2g".to_owned()) }
+    Ok(u64::from(number) << shift)
 }
 
 fn parse_config(config: &str) -> Result<(String, String), String> {
@@ -276,6 +306,7 @@ mod tests {
         assert_eq!(parse_bytes("1g"), Ok(1 << 30));
         assert!(parse_bytes("2g").is_err());
         assert!(parse_bytes("4294967295g").is_err());
+        assert_eq!(parse_amount("4g"), Ok(4 << 30));
         assert!(parse_bytes("k").is_err());
         assert!(parse_bytes("-1").is_err());
         assert_eq!(parse_acks("all"), Ok(-1));

@@ -6,6 +6,7 @@ mod cluster;
 mod consume;
 mod end_to_end;
 mod fetch;
+mod limit;
 mod open_loop;
 mod payload;
 mod process;
@@ -36,16 +37,18 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<()> {
-    // One thread: the load generator shares the machine with the broker that it measures.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
-    runtime.block_on(async {
-        match command {
-            Command::Produce(args) => report::emit(&produce::run(args).await?, &args.run),
-            Command::Consume(args) => report::emit(&consume::run(args).await?, &args.run),
-            Command::EndToEnd(args) => report::emit(&end_to_end::run(args).await?, &args.run),
-            Command::Start(args) => start::run(args).await,
-            Command::Topic(args) => topic::run(args).await,
-            Command::Table(args) => table::run(args),
-        }
-    })
+    match command {
+        Command::Produce(args) => report::emit(&block_on(produce::run(args))?, &args.run),
+        Command::Consume(args) => report::emit(&block_on(consume::run(args))?, &args.run),
+        Command::EndToEnd(args) => report::emit(&block_on(end_to_end::run(args))?, &args.run),
+        Command::Start(args) => block_on(start::run(args)),
+        Command::Limit(args) => limit::run(args),
+        Command::Topic(args) => block_on(topic::run(args)),
+        Command::Table(args) => table::run(args),
+    }
+}
+
+/// One thread: the load generator shares the machine with the broker that it measures.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?.block_on(work)
 }

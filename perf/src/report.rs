@@ -68,7 +68,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
         Self { kernel, cpus: std::thread::available_parallelism().map_or(0, usize::from) }
     }
@@ -212,23 +212,31 @@ impl fmt::Display for Report {
 
 /// Prints the report, and writes it as JSON where that is wanted. With `--json -` nothing but JSON goes to standard output.
 pub(crate) fn emit(report: &Report, args: &RunArgs) -> Result<()> {
-    let json = || serde_json::to_string_pretty(report).context("report");
-    let mut out = std::io::stdout().lock();
-    match args.json.as_deref() {
-        Some(path) if path == Path::new("-") => writeln!(out, "{}", json()?)?,
-        Some(path) => {
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(path)
-                .with_context(|| format!("{}", path.display()))?;
-            writeln!(file, "{}", json()?)?;
-            write!(out, "{report}")?;
-        }
-        None => write!(out, "{report}")?,
+    if let Some(path) = &args.json {
+        write_json(path, report)?;
+    }
+    if args.json.as_deref() != Some(Path::new("-")) {
+        write!(std::io::stdout().lock(), "{report}")?;
     }
     Ok(())
+}
+
+/// Writes a result as JSON to a file, or to the standard output if the path is `-`.
+pub(crate) fn write_json(path: &Path, result: &impl Serialize) -> Result<()> {
+    let mut json = serde_json::to_string_pretty(result).context("report")?;
+    json.push('\n');
+    write_text(path, &json)
+}
+
+/// Writes a file, or to the standard output if the path is `-`.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
+    if path == Path::new("-") {
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+        return Ok(());
+    }
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    let mut file = file.with_context(|| format!("{}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("{}", path.display()))
 }
 
 #[cfg(test)]

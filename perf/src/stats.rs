@@ -69,6 +69,11 @@ impl Latencies {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
+    pub(crate) fn add(&mut self, other: &Self) {
+        // Both have the same bounds.
+        self.0.add(&other.0).expect("the same bounds");
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.reset();
     }

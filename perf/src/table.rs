@@ -64,7 +64,7 @@ fn cell(mut values: Vec<f64>) -> String {
 }
 
 /// Three digits are all that a measurement has.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
