@@ -1,10 +1,14 @@
 //! The command line.
 
+mod compare;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use goatq_protocol::record::Compression;
+
+pub(crate) use crate::args::compare::CompareArgs;
 
 /// Generates load for a Kafka broker and measures it.
 #[derive(Debug, Parser)]
@@ -27,6 +31,8 @@ pub(crate) enum Command {
     Start(StartArgs),
     /// Measures what this machine can do at best, without a broker
     Limit(LimitArgs),
+    /// Runs workloads against several brokers in turn, and reports
+    Compare(CompareArgs),
     /// Creates or deletes topics
     Topic(TopicArgs),
     /// Prints reports as a table in Markdown
@@ -107,6 +113,13 @@ pub(crate) struct LoadArgs {
     /// Seed of keys and values
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Each record goes to any partition, as with keys, and a request has a batch for each of them; without it requests go to
+    /// the partitions in turn
+    #[arg(long)]
+    pub(crate) scatter: bool,
+    /// Milliseconds that records that are due wait for more, with a rate
+    #[arg(long, default_value = "0", value_parser = parse_millis)]
+    pub(crate) linger: Duration,
     /// Creates missing topics with this many partitions
     #[arg(long)]
     pub(crate) create: Option<i32>,
@@ -146,6 +159,9 @@ pub(crate) struct FetchArgs {
     /// fetch.max.wait.ms
     #[arg(long, default_value_t = 500)]
     pub(crate) fetch_max_wait_ms: i32,
+    /// Uses fetch sessions (KIP-227): requests name only partitions whose offset has changed
+    #[arg(long)]
+    pub(crate) sessions: bool,
 }
 
 /// Options of `consume`.
@@ -264,6 +280,11 @@ fn parse_acks(acks: &str) -> Result<i16, String> {
 fn parse_seconds(seconds: &str) -> Result<Duration, String> {
     let seconds: f64 = seconds.trim_end_matches('s').parse().map_err(|_| "a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn parse_millis(millis: &str) -> Result<Duration, String> {
+    let millis: f64 = millis.trim_end_matches("ms").parse().map_err(|_| "a number of milliseconds")?;
+    Duration::try_from_secs_f64(millis / 1e3).map_err(|error| error.to_string())
 }
 
 fn parse_rate(rate: &str) -> Result<f64, String> {

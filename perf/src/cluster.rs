@@ -17,7 +17,7 @@ use goatq_protocol::{ErrorCode, Uuid};
 use crate::wire::{Connection, check, error_name};
 
 /// How long a new topic may take to have leaders.
-const LEADERS_WITHIN: Duration = Duration::from_secs(30);
+const LEADERS_WITHIN: Duration = Duration::from_secs(120);
 const LEADERS_POLL: Duration = Duration::from_millis(50);
 
 /// A partition and where to reach its leader.

@@ -39,12 +39,12 @@ pub(crate) async fn run(args: &ConsumeArgs) -> Result<Report> {
 /// Reads to the ends and starts again, until the run is over.
 async fn read(mut reader: Reader, run: &Run, args: &ConsumeArgs) -> Result<()> {
     run.begun().await;
-    while run.clock.now() < run.window.end {
+    while run.clock.now() < run.window().end {
         let mut counts = Counts { requests: 1, ..Counts::default() };
         let began = run.clock.now();
         let mut more = true;
         reader
-            .fetch(run, |batch| {
+            .fetch(run, |batch, _| {
                 if args.check_crc {
                     batch.verify_crc()?;
                 }

@@ -7,6 +7,7 @@ mod round_trips;
 mod sockets;
 mod sync;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,6 +61,13 @@ pub(crate) struct Limits {
     pub(crate) lines: Vec<Line>,
 }
 
+impl Limits {
+    /// The type of the file system of a folder.
+    pub(crate) fn file_system(dir: &Path) -> String {
+        files::file_system(dir)
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &LimitArgs) -> Result<()> {
     let scope = Scope { dir: args.dir.clone(), time: args.seconds, bytes: args.bytes, frame: args.frame };
@@ -86,6 +94,22 @@ pub(crate) fn run(args: &LimitArgs) -> Result<()> {
         Some(path) => write_json(path, &limits),
         None => Ok(()),
     }
+}
+
+/// The names of all lines for frames of the usual size.
+#[cfg(test)]
+pub(crate) fn names() -> Vec<String> {
+    probes(64 * KIB).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The lines of these names, measured one after the other.
+pub(crate) fn lines(scope: &Scope, names: &BTreeSet<&str>) -> Result<Vec<Line>> {
+    let chosen = probes(scope.frame).into_iter().filter(|(name, _)| names.contains(&name.as_str()));
+    let measured = chosen.map(|(name, probe)| {
+        files::sync_all(&scope.dir)?;
+        Ok(measure(&name, probe, scope))
+    });
+    measured.collect()
 }
 
 /// Everything there is, by name, in the order of the table.
@@ -161,8 +185,6 @@ fn size_name(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

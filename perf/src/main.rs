@@ -3,6 +3,7 @@
 mod args;
 mod clock;
 mod cluster;
+mod compare;
 mod consume;
 mod end_to_end;
 mod fetch;
@@ -18,6 +19,7 @@ mod stats;
 mod table;
 mod topic;
 mod wire;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,7 @@ fn run(command: &Command) -> Result<()> {
         Command::EndToEnd(args) => report::emit(&block_on(end_to_end::run(args))?, &args.run),
         Command::Start(args) => block_on(start::run(args)),
         Command::Limit(args) => limit::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Topic(args) => block_on(topic::run(args)),
         Command::Table(args) => table::run(args),
     }

@@ -1,6 +1,7 @@
 //! Keys, values and batches, made beforehand where they can be.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,10 +21,27 @@ const READY_BATCHES: usize = 16;
 /// Where the CRC starts to count.
 const CRC_START: usize = 21;
 
+/// Random bytes that several sources of values share.
+#[derive(Debug)]
+pub(crate) struct Pool(Vec<u8>);
+
+impl Pool {
+    pub(crate) fn new(load: &LoadArgs) -> Self {
+        let mut pool = vec![0; POOL.max(2 * random_bytes(load))];
+        StdRng::seed_from_u64(load.seed).fill_bytes(&mut pool);
+        Self(pool)
+    }
+}
+
+/// How many bytes of each value are random.
+fn random_bytes(load: &LoadArgs) -> usize {
+    (load.record_size as f64 * load.random_share.clamp(0.0, 1.0)) as usize
+}
+
 /// A source of keys and values that repeats itself only after many records.
 #[derive(Debug)]
 pub(crate) struct Payloads {
-    pool: Vec<u8>,
+    pool: Rc<Pool>,
     rng: StdRng,
     size: usize,
     random: usize,
@@ -35,20 +53,19 @@ pub(crate) struct Payloads {
 
 impl Payloads {
     /// `salt` makes the payloads of one connection differ from those of another.
-    pub(crate) fn new(load: &LoadArgs, salt: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(load.seed.wrapping_add(salt));
-        let random = (load.record_size as f64 * load.random_share.clamp(0.0, 1.0)) as usize;
-        let mut pool = vec![0; POOL.max(2 * random)];
-        rng.fill_bytes(&mut pool);
+    pub(crate) fn new(load: &LoadArgs, pool: Rc<Pool>, salt: u64) -> Self {
+        let rng = StdRng::seed_from_u64(load.seed.wrapping_add(salt));
+        let random = random_bytes(load);
         let options =
             BatchOptions { compression: load.codec, compression_level: load.level, ..BatchOptions::default() };
         Self { pool, rng, size: load.record_size, random, keys: load.keys, value: Vec::new(), key: Vec::new(), options }
     }
 
     fn next(&mut self) {
-        let from = self.rng.random_range(0..=self.pool.len() - self.random);
+        let pool = &self.pool.0;
+        let from = self.rng.random_range(0..=pool.len() - self.random);
         self.value.clear();
-        self.value.extend_from_slice(&self.pool[from..from + self.random]);
+        self.value.extend_from_slice(&pool[from..from + self.random]);
         self.value.resize(self.size, 0);
         self.key.clear();
         if self.keys > 0 {
@@ -148,6 +165,11 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
+    fn payloads(extra: &[&str], salt: u64) -> Payloads {
+        let load = load(extra);
+        Payloads::new(&load, Rc::new(Pool::new(&load)), salt)
+    }
+
     fn load(extra: &[&str]) -> LoadArgs {
         let args = ["goatq-perf", "produce", "--record-size", "100"].iter().chain(extra);
         match Cli::try_parse_from(args).unwrap().command {
@@ -159,7 +181,7 @@ mod tests {
     #[test]
     fn templates_are_valid_batches_at_any_time() {
         for codec in Compression::ALL {
-            let mut templates = Templates::new(Payloads::new(&load(&["--codec", codec.name(), "--keys", "7"]), 0));
+            let mut templates = Templates::new(payloads(&["--codec", codec.name(), "--keys", "7"], 0));
             let mut bodies = Vec::new();
             for now_ms in [0, 1_800_000_000_000, 1] {
                 let batch = Batch::parse(templates.batch(4, now_ms).unwrap().into_bytes()).unwrap();
@@ -177,7 +199,7 @@ mod tests {
 
     #[test]
     fn stamps_come_back() {
-        let mut payloads = Payloads::new(&load(&["--random-share", "0"]), 3);
+        let mut payloads = payloads(&["--random-share", "0"], 3);
         let batch = payloads.batch(3, 5, |position| Some(Duration::from_nanos(1 << (60 + position)))).unwrap();
         for (position, record) in batch.records(Limits::default()).enumerate() {
             let value = record.unwrap().value.unwrap();
@@ -189,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_seed_decides() {
-        let batch = |salt| Payloads::new(&load(&["--keys", "9"]), salt).batch(5, 0, |_| None).unwrap();
+        let batch = |salt| payloads(&["--keys", "9"], salt).batch(5, 0, |_| None).unwrap();
         assert_eq!(batch(1), batch(1));
         assert_ne!(batch(1), batch(2));
     }

@@ -1,40 +1,36 @@
-//! The `produce` command, and the sending half of `end-to-end`.
+//! The `produce` command, and the sending half of everything that produces.
+
+mod sending;
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use goatq_protocol::message::ProduceRequest;
-use goatq_protocol::message::produce::{PartitionProduceData, TopicProduceData};
-use goatq_protocol::wire::Records;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::args::{LoadArgs, ProduceArgs, RunArgs};
-use crate::clock::{Alarm, wall_ms};
+use crate::clock::Alarm;
 use crate::cluster::{self, Partition, TopicSpec};
 use crate::open_loop::Pacer;
-use crate::payload::{Payloads, Templates, batch_size};
+use crate::payload::{Payloads, Pool, Templates};
+use crate::produce::sending::{Pending, Schedule, Sending, Source};
 use crate::report::Report;
 use crate::run::Run;
-use crate::stats::Counts;
-use crate::wire::{Connection, Receiver, Sender};
-
-/// How long records that are due may still be sent after the end of the run.
-const DRAIN: Duration = Duration::from_secs(10);
-/// What the broker may take for a request.
-const TIMEOUT_MS: i32 = 30_000;
+use crate::wire::{Connection, Receiver};
 
 /// Runs the command.
 pub(crate) async fn run(args: &ProduceArgs) -> Result<Report> {
     let partitions = prepare(&args.run, &args.load).await?;
-    let mut lanes = lanes(&partitions, &args.run, &args.load, args.rate, false).await?;
+    let hands = hands(&partitions, usize::from(args.run.connections));
+    let lanes = lanes(&hands, &args.load, args.rate, false).await?;
     let run = Run::new(&args.run);
     let sent = Cell::new(0);
-    for lane in &mut lanes {
-        lane.start_at(run.begin);
-    }
-    let work = async { try_join_all(lanes.into_iter().map(|lane| lane.run(&run, &sent))).await.map(drop) };
+    let work = all(lanes, &run, &sent);
     let measured = run.measure(&args.run, work).await?;
     let mut report = Report::new("produce", &args.run, &run, &measured);
     report.payload(args.load.record_size);
@@ -51,115 +47,85 @@ pub(crate) async fn prepare(run: &RunArgs, load: &LoadArgs) -> Result<Vec<Partit
     cluster::partitions(&run.bootstrap, &run.topic).await
 }
 
+/// Sends over all lanes until the run is over; `sent` counts the records that the broker took.
+pub(crate) async fn all(mut lanes: Vec<Lane>, run: &Run, sent: &Cell<u64>) -> Result<()> {
+    for lane in &mut lanes {
+        lane.start_at(run.begin);
+    }
+    try_join_all(lanes.into_iter().map(|lane| lane.run(run, sent))).await.map(drop)
+}
+
+/// The partitions that one connection sends to, and the one that it starts with.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    partitions: Vec<Partition>,
+    first: usize,
+}
+
+/// `connections` connections to every leader, each of which sends to all partitions of that leader. They start at different
+/// partitions.
+pub(crate) fn hands(partitions: &[Partition], connections: usize) -> Vec<Hand> {
+    let groups = cluster::by_leader(partitions);
+    let hands = groups.iter().flat_map(|group| {
+        (0..connections).map(|index| Hand { partitions: group.clone(), first: index * group.len() / connections })
+    });
+    hands.collect()
+}
+
 /// One connection that sends.
 pub(crate) struct Lane {
-    sender: Sender,
     receiver: Receiver,
-    version: i16,
-    partitions: Vec<Partition>,
-    next_partition: usize,
-    source: Source,
-    acks: i16,
+    sending: Sending,
     in_flight: usize,
-    full: usize,
-    schedule: Option<Schedule>,
 }
 
-/// Sending at a rate.
-struct Schedule {
-    rate: f64,
-    index: usize,
-    senders: usize,
-    pacer: Pacer,
-    alarm: Alarm,
-    /// Records sent so far.
-    sent: u64,
-}
-
-/// Where batches come from.
-enum Source {
-    Templates(Templates),
-    /// Each value starts with the time at which it was to be sent.
-    Stamped(Payloads),
-}
-
-/// Opens `connections` connections to every leader. Each sends to all partitions of that leader in turn.
-pub(crate) async fn lanes(
-    partitions: &[Partition],
-    run: &RunArgs,
-    load: &LoadArgs,
-    rate: Option<f64>,
-    stamped: bool,
-) -> Result<Vec<Lane>> {
-    let groups = cluster::by_leader(partitions);
-    let per_leader = usize::from(run.connections);
-    let senders = groups.len() * per_leader;
-    let mut lanes = Vec::with_capacity(senders);
-    for (group, connection) in groups.iter().flat_map(|group| (0..per_leader).map(move |index| (group, index))) {
-        let index = lanes.len();
-        let leader = group.first().context("a leader without partitions")?;
+/// Opens the connections. With a rate, all of them share one schedule; stamped values start with the time at which they are to
+/// be sent.
+pub(crate) async fn lanes(hands: &[Hand], load: &LoadArgs, rate: Option<f64>, stamped: bool) -> Result<Vec<Lane>> {
+    let pool = Rc::new(Pool::new(load));
+    let mut lanes = Vec::with_capacity(hands.len());
+    for (index, hand) in hands.iter().enumerate() {
+        let leader = hand.partitions.first().context("a leader without partitions")?;
         let Connection { sender, receiver, versions } = Connection::open(&leader.leader).await?;
-        let payloads = Payloads::new(load, index as u64);
+        let payloads = Payloads::new(load, Rc::clone(&pool), index as u64);
         let schedule = match rate {
             None => None,
             Some(rate) => {
-                let pacer = Pacer::new(rate, Duration::ZERO, index, senders);
-                Some(Schedule { rate, index, senders, pacer, alarm: Alarm::new()?, sent: 0 })
+                let pacer = Pacer::new(rate, Duration::ZERO, index, hands.len());
+                Some(Schedule { rate, index, senders: hands.len(), pacer, alarm: Alarm::new()?, sent: 0 })
             }
         };
-        lanes.push(Lane {
+        let sending = Sending {
             sender,
-            receiver,
             version: versions.of::<ProduceRequest>()?,
-            partitions: group.clone(),
-            // Connections start at different partitions.
-            next_partition: connection * group.len() / per_leader,
+            partitions: hand.partitions.clone(),
+            next_partition: hand.first,
+            scatter: load.scatter.then(|| StdRng::seed_from_u64(load.seed.wrapping_add(index as u64))),
             source: if stamped { Source::Stamped(payloads) } else { Source::Templates(Templates::new(payloads)) },
             acks: load.acks,
-            in_flight: usize::from(load.in_flight),
             full: load.records_per_batch(),
+            linger: load.linger,
             schedule,
-        });
+        };
+        lanes.push(Lane { receiver, sending, in_flight: usize::from(load.in_flight) });
     }
     Ok(lanes)
 }
 
-/// A request whose answer is awaited.
-struct Pending {
-    correlation_id: i32,
-    /// When it was written.
-    began: Duration,
-    /// Number of its first record in the schedule.
-    first: u64,
-    counts: Counts,
-}
-
 impl Lane {
-    pub(crate) fn start_at(&mut self, begin: Duration) {
-        if let Some(schedule) = &mut self.schedule {
+    fn start_at(&mut self, begin: Duration) {
+        if let Some(schedule) = &mut self.sending.schedule {
             schedule.pacer = Pacer::new(schedule.rate, begin, schedule.index, schedule.senders);
         }
     }
 
     /// Sends until the run is over and all answers are there; `sent` counts the records that the broker took.
-    pub(crate) async fn run(self, run: &Run, sent: &Cell<u64>) -> Result<()> {
+    async fn run(self, run: &Run, sent: &Cell<u64>) -> Result<()> {
         let slots = Semaphore::new(self.in_flight);
         let (pending, mut answers) = mpsc::channel::<Pending>(self.in_flight);
-        let pacer = self.schedule.as_ref().map(|schedule| schedule.pacer);
-        let version = self.version;
-        let Self { sender, mut receiver, .. } = self;
-        let sending = Sending {
-            run,
-            slots: &slots,
-            sender,
-            version,
-            partitions: self.partitions,
-            next_partition: self.next_partition,
-            source: self.source,
-            acks: self.acks,
-            full: self.full,
-            schedule: self.schedule,
-        };
+        let pacer = self.sending.schedule.as_ref().map(|schedule| schedule.pacer);
+        let version = self.sending.version;
+        let Self { mut receiver, sending, .. } = self;
         let account = |request: &Pending| {
             sent.set(sent.get() + request.counts.records);
             record(run, pacer.as_ref(), request);
@@ -178,7 +144,7 @@ impl Lane {
             }
             Ok(())
         };
-        tokio::try_join!(sending.run(pending, &account), receiving).map(drop)
+        tokio::try_join!(sending.run(run, &slots, pending, &account), receiving).map(drop)
     }
 }
 
@@ -201,93 +167,18 @@ fn record(run: &Run, pacer: Option<&Pacer>, request: &Pending) {
     }
 }
 
-/// The half of a lane that writes.
-struct Sending<'a> {
-    run: &'a Run,
-    slots: &'a Semaphore,
-    sender: Sender,
-    version: i16,
-    partitions: Vec<Partition>,
-    next_partition: usize,
-    source: Source,
-    acks: i16,
-    full: usize,
-    schedule: Option<Schedule>,
-}
+#[cfg(test)]
+mod tests {
+    use goatq_protocol::Uuid;
 
-impl Sending<'_> {
-    async fn run(mut self, pending: mpsc::Sender<Pending>, account: &impl Fn(&Pending)) -> Result<()> {
-        if self.schedule.is_none() {
-            self.run.begun().await;
-        }
-        loop {
-            self.slots.acquire().await?.forget();
-            let Some((first, count)) = self.next_batch().await? else { return Ok(()) };
-            let records = self.batch(first, count)?;
-            let counts = Counts { records: count as u64, requests: 1, batch_bytes: records.len() as u64 };
-            let request = self.request(records);
-            let began = self.run.clock.now();
-            let correlation_id = self.sender.send(&request, self.version).await?;
-            let sent = Pending { correlation_id, began, first, counts };
-            if self.acks == 0 {
-                account(&sent);
-                self.slots.add_permits(1);
-                // Nothing else would let other tasks run while the socket takes everything.
-                tokio::task::yield_now().await;
-            } else {
-                pending.send(sent).await.context("the reading half is gone")?;
-            }
-        }
-    }
+    use super::*;
 
-    /// Waits until there is something to send. The number of the first record in the schedule, and how many.
-    async fn next_batch(&mut self) -> Result<Option<(u64, usize)>> {
-        let window = self.run.window;
-        let Some(schedule) = &mut self.schedule else {
-            let count = if self.run.clock.now() < window.end { self.run.take(self.full) } else { 0 };
-            return Ok((count > 0).then_some((0, count)));
-        };
-        let due_at = schedule.pacer.due_at(schedule.sent);
-        if due_at >= window.end {
-            return Ok(None);
-        }
-        schedule.alarm.sleep_until(&self.run.clock, due_at).await?;
-        let now = self.run.clock.now();
-        let due = schedule.pacer.due(now.min(window.end.saturating_sub(Duration::from_nanos(1)))) - schedule.sent;
-        if now > window.end.saturating_add(DRAIN) {
-            self.run.stats.borrow_mut().missing += due;
-            return Ok(None);
-        }
-        let count = self.run.take(batch_size(due, self.full));
-        let first = schedule.sent;
-        schedule.sent += count as u64;
-        Ok((count > 0).then_some((first, count)))
-    }
-
-    fn batch(&mut self, first: u64, count: usize) -> Result<Records> {
-        match &mut self.source {
-            Source::Templates(templates) => templates.batch(count, wall_ms()),
-            Source::Stamped(payloads) => {
-                let pacer = self.schedule.as_ref().map(|schedule| schedule.pacer);
-                let stamp = |position| pacer.map(|pacer| pacer.due_at(first + position));
-                let batch = payloads.batch(count, wall_ms(), stamp)?;
-                Ok(batch.to_chunks().into_iter().collect())
-            }
-        }
-    }
-
-    fn request(&mut self, records: Records) -> ProduceRequest {
-        let partition = &self.partitions[self.next_partition];
-        self.next_partition = (self.next_partition + 1) % self.partitions.len();
-        ProduceRequest {
-            transactional_id: None,
-            acks: self.acks,
-            timeout_ms: TIMEOUT_MS,
-            topic_data: vec![TopicProduceData {
-                topic_id: partition.topic_id,
-                name: partition.topic.clone(),
-                partition_data: vec![PartitionProduceData { index: partition.index, records: Some(records) }],
-            }],
-        }
+    #[test]
+    fn connections_start_at_different_partitions() {
+        let partition = |index| Partition { topic: "t".into(), topic_id: Uuid::ZERO, index, leader: "a".to_owned() };
+        let partitions: Vec<Partition> = (0..12).map(partition).collect();
+        let first: Vec<usize> = hands(&partitions, 4).iter().map(|hand| hand.first).collect();
+        assert_eq!(first, [0, 3, 6, 9]);
+        assert_eq!(hands(&partitions, 50).len(), 50);
     }
 }

@@ -47,6 +47,18 @@ pub(crate) struct Report {
     pub(crate) broker: Option<Cost>,
     pub(crate) client: Cost,
     pub(crate) machine: Machine,
+    /// Records that consumers received in the measured time, where there are consumers beside producers.
+    #[serde(default)]
+    pub(crate) received_records: u64,
+    /// Other results, by name.
+    #[serde(default)]
+    pub(crate) figures: BTreeMap<String, f64>,
+    /// Latency in microseconds by quantile: end to end where there is that, else of acknowledgements.
+    #[serde(default)]
+    pub(crate) curve: Vec<(f64, u64)>,
+    /// The same of acknowledgements.
+    #[serde(default)]
+    pub(crate) acknowledged_curve: Vec<(f64, u64)>,
 }
 
 /// What a side spent.
@@ -100,6 +112,14 @@ impl Report {
             broker: measured.broker.map(Cost::of),
             client: Cost::of(measured.client),
             machine: Machine::here(),
+            received_records: stats.arrived.records,
+            figures: BTreeMap::new(),
+            curve: [&stats.end_to_end, &stats.latency]
+                .iter()
+                .map(|all| all.curve())
+                .find(|c| !c.is_empty())
+                .unwrap_or_default(),
+            acknowledged_curve: stats.latency.curve(),
         };
         report.derive();
         report.option("topics", args.topic.len());
@@ -277,6 +297,10 @@ pub(crate) mod tests {
             broker: Some(Cost::of(usage)),
             client: Cost::of(Usage { cpu_s: 1.0, ..usage }),
             machine: Machine::default(),
+            received_records: 0,
+            figures: BTreeMap::new(),
+            curve: vec![(0.5, 900), (0.99, 4000), (0.999, 8000), (1.0, 12_340)],
+            acknowledged_curve: Vec::new(),
         };
         report.payload(1000);
         report

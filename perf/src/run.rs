@@ -22,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     /// When the first record is due.
     pub(crate) begin: Duration,
-    pub(crate) window: Window,
+    window: Cell<Window>,
     pub(crate) stats: RefCell<Stats>,
     /// Records that may still be sent or read.
     budget: Cell<u64>,
@@ -46,7 +46,21 @@ impl Run {
         let end = if args.records.is_some() { Duration::MAX } else { start + args.duration };
         let window = Window { start, end };
         let stats = RefCell::new(Stats::new(window, args.keep_going));
-        Self { clock, begin, window, stats, budget: Cell::new(args.records.unwrap_or(u64::MAX)) }
+        Self { clock, begin, window: Cell::new(window), stats, budget: Cell::new(args.records.unwrap_or(u64::MAX)) }
+    }
+
+    /// The measured part of the run.
+    pub(crate) fn window(&self) -> Window {
+        self.window.get()
+    }
+
+    /// Ends the run before its time, if it has begun to measure.
+    pub(crate) fn end_now(&self) {
+        let (now, window) = (self.clock.now(), self.window.get());
+        if (window.start..window.end).contains(&now) {
+            self.window.set(Window { end: now, ..window });
+            self.stats.borrow_mut().end_at(now);
+        }
     }
 
     /// Takes up to `count` records from what is left to do.
@@ -71,11 +85,12 @@ impl Run {
         let mut watch = Watch { run: self, args, first: None, last: None };
         let mut tick = self.begin;
         tokio::time::sleep((self.begin - LEAD / 2).saturating_sub(self.clock.now())).await;
-        if self.window.start == self.begin {
+        if self.window().start == self.begin {
             watch.first = Some(watch.read()?);
         }
         loop {
-            let next = [self.window.start, self.window.end, tick].into_iter().filter(|time| *time > self.clock.now());
+            let next =
+                [self.window().start, self.window().end, tick].into_iter().filter(|time| *time > self.clock.now());
             let wait = next.min().map_or(PROGRESS, |time| time.saturating_sub(self.clock.now()));
             tokio::select! {
                 done = &mut work => {
@@ -119,10 +134,10 @@ impl Watch<'_> {
 
     fn sample(&mut self) -> Result<()> {
         let now = self.run.clock.now();
-        if self.first.is_none() && now >= self.run.window.start {
+        if self.first.is_none() && now >= self.run.window().start {
             self.first = Some(self.read()?);
         }
-        if self.last.is_none() && now >= self.run.window.end {
+        if self.last.is_none() && now >= self.run.window().end {
             self.last = Some(self.read()?);
         }
         Ok(())
@@ -136,14 +151,14 @@ impl Watch<'_> {
             anyhow::bail!("the run ended within its warm-up of {:?}", self.args.warm_up);
         };
         // A schedule that could not be kept ends with its last record, not when it should have.
-        let overrun = last > self.run.window.end;
-        let end = if overrun { last } else { finish.min(self.run.window.end) };
+        let overrun = last > self.run.window().end;
+        let end = if overrun { last } else { finish.min(self.run.window().end) };
         let last = match self.last {
             Some(last) if !overrun => last,
             _ => self.read()?,
         };
-        let seconds = last.at.saturating_sub(first.at.max(self.run.window.start)).as_secs_f64();
-        let elapsed = end.saturating_sub(self.run.window.start);
+        let seconds = last.at.saturating_sub(first.at.max(self.run.window().start)).as_secs_f64();
+        let elapsed = end.saturating_sub(self.run.window().start);
         ensure!(!elapsed.is_zero(), "nothing was measured");
         Ok(Measured {
             elapsed,
@@ -155,7 +170,7 @@ impl Watch<'_> {
     fn progress(&self) {
         let recent = self.run.stats.borrow_mut().take_recent();
         let elapsed = self.run.clock.now().saturating_sub(self.run.begin).as_secs_f64();
-        let phase = if self.run.clock.now() < self.run.window.start { " (warm-up)" } else { "" };
+        let phase = if self.run.clock.now() < self.run.window().start { " (warm-up)" } else { "" };
         let latency = recent.latency.map_or_else(String::new, |latency| {
             let ms = |micros: u64| micros as f64 / 1000.0;
             format!("  p50 {:.2} ms  p99 {:.2} ms", ms(latency.p50_us), ms(latency.p99_us))

@@ -46,6 +46,10 @@ impl Counts {
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies(Histogram<u64>);
 
+/// The quantiles of a curve.
+const CURVE: [f64; 16] =
+    [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0];
+
 /// Quantiles of latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Quantiles {
@@ -78,6 +82,12 @@ impl Latencies {
         self.0.reset();
     }
 
+    /// Quantiles and their latencies in microseconds, ascending; empty when nothing was recorded.
+    pub(crate) fn curve(&self) -> Vec<(f64, u64)> {
+        let at = |quantile: f64| (quantile, self.0.value_at_quantile(quantile));
+        if self.0.is_empty() { Vec::new() } else { CURVE.map(at).to_vec() }
+    }
+
     /// `None` when nothing was recorded.
     pub(crate) fn quantiles(&self) -> Option<Quantiles> {
         (!self.0.is_empty()).then(|| Quantiles {
@@ -99,6 +109,8 @@ pub(crate) struct Stats {
     window: Window,
     keep_going: bool,
     pub(crate) measured: Counts,
+    /// What consumers received while something else was measured.
+    pub(crate) arrived: Counts,
     pub(crate) latency: Latencies,
     pub(crate) end_to_end: Latencies,
     pub(crate) errors: BTreeMap<String, u64>,
@@ -123,6 +135,7 @@ impl Stats {
             window,
             keep_going,
             measured: Counts::default(),
+            arrived: Counts::default(),
             latency: Latencies::new(),
             end_to_end: Latencies::new(),
             errors: BTreeMap::new(),
@@ -159,6 +172,18 @@ impl Stats {
             self.end_to_end.record(latency);
             self.last = self.last.max(done);
         }
+    }
+
+    /// Batches were received at `done`.
+    pub(crate) fn arrived(&mut self, done: Duration, counts: Counts) {
+        if self.window.contains(done) {
+            self.arrived.add(counts);
+        }
+    }
+
+    /// Ends the window before its time.
+    pub(crate) fn end_at(&mut self, end: Duration) {
+        self.window.end = end;
     }
 
     /// Notes an error code; 0 is none.
