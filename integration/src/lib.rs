@@ -2,12 +2,16 @@
 //!
 //! - [`node`]: starts, kills and restarts a `goatq` of its own, with its own port and its own folder.
 //! - [`client`]: librdkafka as the tests use it.
+//! - [`peer`]: one raw connection.
 //! - [`ledger`]: what a client was told, against what the log says afterwards.
+//! - [`crash_image`]: power cuts, on real file systems.
 //!
 //! `tests/` uses them; `clients/` holds the programs of the foreign-client matrix.
 
 #![allow(clippy::disallowed_methods, reason = "a harness of real processes reads files and waits in real time")]
 
 pub mod client;
+pub mod crash_image;
 pub mod ledger;
 pub mod node;
+pub mod peer;

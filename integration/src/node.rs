@@ -13,10 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a node may take to open its port or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How many ports are tried.
+const PORTS: usize = 5;
 
 /// A node that runs, or that was killed and can be started again on the same data and port.
 pub struct Node {
     folder: tempfile::TempDir,
+    data: PathBuf,
     port: u16,
     http_port: u16,
     settings: Vec<String>,
@@ -32,10 +35,30 @@ impl Node {
 
     /// As [`Node::start`], on a folder that may hold data already (in its `data`).
     pub fn start_in(folder: tempfile::TempDir, settings: &[&str]) -> anyhow::Result<Self> {
+        let data = folder.path().join("data");
+        Self::start_with(folder, data, settings)
+    }
+
+    /// As [`Node::start`], with its data in the folder `data`, which outlives the node.
+    pub fn start_on(data: &Path, settings: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("goatq-test-").tempdir()?;
+        Self::start_with(folder, data.to_owned(), settings)
+    }
+
+    fn start_with(folder: tempfile::TempDir, data: PathBuf, settings: &[&str]) -> anyhow::Result<Self> {
         let settings = settings.iter().map(|s| s.to_string()).collect();
-        let mut node = Self { folder, port: free_port()?, http_port: free_port()?, settings, process: None };
-        node.restart()?;
-        Ok(node)
+        let mut node = Self { folder, data, port: free_port()?, http_port: free_port()?, settings, process: None };
+        // Between finding a port and using it somebody else may have got it.
+        for _ in 0..PORTS {
+            match node.restart() {
+                Err(_) if node.log().contains("in use") => {
+                    (node.port, node.http_port) = (free_port()?, free_port()?);
+                }
+                started => return started.map(|()| node),
+            }
+            std::fs::remove_file(node.log_path())?;
+        }
+        bail!("no port is free for long enough")
     }
 
     /// Starts the process again after [`Node::kill`] or [`Node::terminate`].
@@ -122,7 +145,7 @@ impl Node {
 
     /// The data directory.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Resident memory in bytes, as the kernel counts it.

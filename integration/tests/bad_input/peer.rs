@@ -1,21 +1,17 @@
 //! The broker under test and raw connections to it.
 
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use bytes::Bytes;
+use anyhow::Context;
 use goatq_integration::node::Node;
-use goatq_protocol::frame::{decode_response, encode_request};
+pub(crate) use goatq_integration::peer::Peer;
 use goatq_protocol::message::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use goatq_protocol::message::metadata::{MetadataRequest, MetadataRequestTopic};
 use goatq_protocol::wire::Request;
 use goatq_protocol::{ApiKey, ErrorCode, Uuid};
 
-/// Longer than any answer takes, shorter than a person waits for a test.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Deadline for frames and for unread replies of the broker that the test starts.
 pub(crate) const SHORT_DEADLINE_MS: u64 = 400;
 
@@ -156,17 +152,13 @@ impl Bench {
 
     /// A new connection.
     pub(crate) fn connect(&self) -> Peer {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Peer { stream }
+        Peer::connect(self.address).unwrap()
     }
 
     /// A new connection whose kernel takes little that is not read.
     pub(crate) fn connect_with_small_buffer(&self) -> anyhow::Result<Peer> {
         let peer = self.connect();
-        socket2::SockRef::from(&peer.stream).set_recv_buffer_size(4096)?;
+        socket2::SockRef::from(peer.stream()).set_recv_buffer_size(4096)?;
         Ok(peer)
     }
 
@@ -205,68 +197,4 @@ pub(crate) fn sized(frame: &[u8]) -> Vec<u8> {
     let mut bytes = i32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend_from_slice(frame);
     bytes
-}
-
-/// One raw connection.
-pub(crate) struct Peer {
-    stream: TcpStream,
-}
-
-impl Peer {
-    /// Writes everything; a connection that the other side has closed takes what it can.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        match self.stream.write_all(bytes) {
-            Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
-                Err(error.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes no more.
-    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
-        Ok(self.stream.shutdown(Shutdown::Write)?)
-    }
-
-    /// Whether the other side has closed by now.
-    pub(crate) fn is_closed(&mut self) -> anyhow::Result<bool> {
-        self.stream.set_nonblocking(true)?;
-        let looked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false)?;
-        match looked {
-            Ok(len) => Ok(len == 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(_) => Ok(true),
-        }
-    }
-
-    /// The next frame without its length; `None` when the other side closes.
-    pub(crate) fn receive(&mut self) -> anyhow::Result<Option<Bytes>> {
-        let mut size = [0; 4];
-        let Some(()) = self.fill(&mut size)? else { return Ok(None) };
-        let mut frame = vec![0; usize::try_from(i32::from_be_bytes(size))?];
-        self.fill(&mut frame)?.context("closed within a frame")?;
-        Ok(Some(frame.into()))
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> anyhow::Result<Option<()>> {
-        match self.stream.read_exact(buffer) {
-            Ok(()) => Ok(Some(())),
-            Err(error) => match error.kind() {
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Ok(None),
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => bail!("neither answered nor closed"),
-                _ => Err(error.into()),
-            },
-        }
-    }
-
-    /// Sends a request; its answer, or `None` when the other side closes.
-    pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> anyhow::Result<Option<R::Response>> {
-        let frame = encode_request(7, Some(&"bad-input".into()), request, version)?;
-        self.write(&frame.concat())?;
-        let Some(frame) = self.receive()? else { return Ok(None) };
-        let (correlation_id, response) = decode_response(frame, version)?;
-        anyhow::ensure!(correlation_id == 7, "the answer to another request: {correlation_id}");
-        Ok(Some(response))
-    }
 }
