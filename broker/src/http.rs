@@ -6,6 +6,10 @@
 //! | `/livez` | 200 while the process can answer at all |
 //! | `/healthz` | 200 unless a disk or the controller failed |
 //! | `/readyz` | 200 while requests are served; else 503 with what the node is doing |
+//!
+//! At most 64 connections are served at a time, each for a minute at most.
+
+mod connection;
 
 use std::future::IntoFuture;
 use std::io;
@@ -26,6 +30,7 @@ use crate::clock::Clock;
 use crate::health::{Health, Phase};
 use crate::metrics::Metrics;
 use crate::threads::offload::Offload;
+use connection::BoundedListener;
 
 /// What the handlers read.
 #[derive(Clone)]
@@ -78,7 +83,7 @@ impl HttpServer {
 
     /// Serves until cancelled; requests under way are answered, connections that send none are not waited for.
     pub async fn serve(self, state: HttpState, cancel: CancellationToken) {
-        let served = axum::serve(self.listener, router(state));
+        let served = axum::serve(BoundedListener::new(self.listener), router(state));
         let served = served.with_graceful_shutdown(cancel.clone().cancelled_owned());
         let patience = async {
             cancel.cancelled().await;

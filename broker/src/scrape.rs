@@ -8,10 +8,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use goatq_controller::image::{MetadataImage, TopicImage};
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use crate::metrics::encode::Metric;
+use crate::metrics::lag::history::LagHistory;
 use crate::metrics::lag::{GroupSnapshot, GroupSource};
 use crate::node::Node;
 use crate::partition::Partition;
@@ -22,7 +24,14 @@ const MAX_PARTITIONS: usize = 10_000;
 /// Reads a node as long as there is one; see the module.
 pub(crate) struct StateCollector {
     /// The node, which owns the registry that owns this.
-    pub(crate) node: Weak<Node>,
+    node: Weak<Node>,
+    lag: Mutex<LagHistory>,
+}
+
+impl StateCollector {
+    pub(crate) fn new(node: Weak<Node>) -> Self {
+        Self { node, lag: Mutex::default() }
+    }
 }
 
 impl fmt::Debug for StateCollector {
@@ -254,6 +263,6 @@ impl Collector for StateCollector {
         view.topic_gauges(&mut encoder)?;
         view.in_sync_gauges(&mut encoder)?;
         view.waiting(&mut encoder)?;
-        view.groups(&mut encoder)
+        view.groups(&mut encoder, &mut self.lag.lock())
     }
 }

@@ -82,6 +82,8 @@ const FAMILIES: &[&str] = &[
     "kafka_cluster_partition_underminisr",
     "kafka_consumergroup_current_offset",
     "kafka_consumergroup_group_lag",
+    "kafka_consumergroup_group_lag_seconds",
+    "kafka_consumergroup_group_max_lag_seconds",
     "kafka_consumergroup_group_max_lag",
     "kafka_consumergroup_group_sum_lag",
     "kafka_consumergroup_lag",
@@ -99,6 +101,7 @@ const FAMILIES: &[&str] = &[
     "kafka_log_log_numlogsegments",
     "kafka_log_log_size",
     "kafka_log_logflushstats_logflushrateandtimems_count",
+    "kafka_log_logcleanermanager_uncleanable_partitions_count",
     "kafka_log_logmanager_offlinelogdirectorycount",
     "kafka_network_requestchannel_requestqueuesize",
     "kafka_network_requestmetrics_errors",
@@ -179,6 +182,12 @@ fn http_tells_health_and_what_clients_did() {
         metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let missing: Vec<_> = FAMILIES.iter().filter(|family| !told.contains(**family)).collect();
     assert!(missing.is_empty(), "{missing:?} are missing in:\n{metrics}");
+    // From the second watermark that was seen on, lag is known in seconds, too.
+    produce(&node, "counted", "none", &values(100, 120));
+    let metrics = http(&node, "/metrics");
+    let series = "kafka_consumergroup_group_lag_seconds{group=\"counters\",topic=\"counted\",partition=\"0\"} ";
+    let seconds = metrics.lines().find_map(|line| line.strip_prefix(series)).unwrap();
+    assert!(seconds.parse::<f64>().unwrap() > 0.0, "{seconds}");
 }
 
 /// Fetch v4 of partition 0 of topic `t` from offset 1, which waits half a minute for a megabyte.

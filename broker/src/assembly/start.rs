@@ -416,7 +416,7 @@ fn observe(starting: &Starting, node: &Arc<Node>, dirs: &OpenDirs) {
         cancel: starting.cancel.clone(),
     };
     tasks::start(&parts, &starting.tracker);
-    node.metrics.collect_from(StateCollector { node: Arc::downgrade(node) });
+    node.metrics.collect_from(StateCollector::new(Arc::downgrade(node)));
     starting.tracker.spawn(watch_controller(node.controller.clone(), starting.health.clone(), starting.cancel.clone()));
 }
 

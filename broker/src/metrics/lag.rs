@@ -1,5 +1,7 @@
 //! Consumer groups at scrape time, under the names of kafka_exporter: offsets, lag, members.
 
+pub(crate) mod history;
+
 /// A group with what it committed, as the coordinator holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSnapshot {

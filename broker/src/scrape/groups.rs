@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::{View, count, gauges};
 use crate::metrics::encode::Metric;
 use crate::metrics::lag::GroupSnapshot;
+use crate::metrics::lag::history::{LagHistory, PartitionKey};
+use crate::partition::Partition;
 
 /// Groups that are looked at.
 pub(super) const MAX_GROUPS: usize = 5_000;
@@ -22,6 +25,7 @@ struct Lag<'a> {
     partition: String,
     offset: i64,
     lag: Option<i64>,
+    seconds: Option<f64>,
 }
 
 /// Lag of a group over all of its partitions.
@@ -29,11 +33,12 @@ struct Lag<'a> {
 struct GroupLag {
     sum: i64,
     max: i64,
+    max_seconds: Option<f64>,
     by_topic: BTreeMap<String, i64>,
 }
 
 impl View {
-    pub(super) fn groups(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    pub(super) fn groups(&self, encoder: &mut DescriptorEncoder<'_>, history: &mut LagHistory) -> fmt::Result {
         let groups = &self.groups;
         let offsets: usize = groups.iter().map(|group| group.offsets.len()).sum();
         gauges(
@@ -56,11 +61,21 @@ impl View {
         for group in groups {
             metric.whole(&[("consumergroup", &group.group)], count(group.members))?;
         }
-        self.lag_gauges(encoder, groups)
+        self.note(history);
+        self.lag_gauges(encoder, history)
     }
 
-    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, groups: &[GroupSnapshot]) -> fmt::Result {
-        let lags = self.lags(groups);
+    /// Notes the high watermarks that lag is counted from, of no more partitions than get series.
+    fn note(&self, history: &mut LagHistory) {
+        let offsets = self.groups.iter().flat_map(|group| &group.offsets).take(MAX_OFFSETS);
+        let partitions: BTreeMap<_, _> =
+            offsets.filter_map(|(topic, index, _)| self.node.partitions.get(topic, *index)).map(watermark).collect();
+        history.note(self.node.clock.monotonic(), partitions);
+    }
+
+    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, history: &LagHistory) -> fmt::Result {
+        let groups = &self.groups;
+        let lags = self.lags(groups, history);
         let name = "kafka_consumergroup_current_offset";
         let mut metric = Metric::gauge(encoder, name, "Offset the group has committed.")?;
         for lag in &lags {
@@ -77,7 +92,19 @@ impl View {
                 metric.whole(&[(group, lag.group), ("topic", lag.topic), ("partition", &lag.partition)], behind)?;
             }
         }
-        let sums: Vec<_> = groups.iter().map(|group| (group.group.as_str(), self.sums(group))).collect();
+        let name = "kafka_consumergroup_group_lag_seconds";
+        let mut metric = Metric::gauge(encoder, name, "Time since the high watermark passed the committed offset.")?;
+        for lag in &lags {
+            let Some(seconds) = lag.seconds else { continue };
+            metric.value(&[("group", lag.group), ("topic", lag.topic), ("partition", &lag.partition)], seconds)?;
+        }
+        let sums: Vec<_> = groups.iter().map(|group| (group.group.as_str(), self.sums(group, history))).collect();
+        let name = "kafka_consumergroup_group_max_lag_seconds";
+        let mut metric = Metric::gauge(encoder, name, "The longest of these times over the group.")?;
+        for (group, sums) in &sums {
+            let Some(seconds) = sums.max_seconds else { continue };
+            metric.value(&[("group", group)], seconds)?;
+        }
         let help = "Lag over all partitions of a topic.";
         let mut metric = Metric::gauge(encoder, "kafka_consumergroup_lag_sum", help)?;
         for (group, sums) in &sums {
@@ -100,7 +127,7 @@ impl View {
     }
 
     /// Committed offsets of whole groups, as long as the bound has room for them.
-    fn lags<'a>(&self, groups: &'a [GroupSnapshot]) -> Vec<Lag<'a>> {
+    fn lags<'a>(&self, groups: &'a [GroupSnapshot], history: &LagHistory) -> Vec<Lag<'a>> {
         let mut lags = Vec::new();
         for group in groups {
             if lags.len() + group.offsets.len() > MAX_OFFSETS {
@@ -112,17 +139,20 @@ impl View {
                 partition: index.to_string(),
                 offset: *offset,
                 lag: self.lag(topic, *index, *offset),
+                seconds: self.seconds(history, topic, *index, *offset),
             }));
         }
         lags
     }
 
-    fn sums(&self, group: &GroupSnapshot) -> GroupLag {
+    fn sums(&self, group: &GroupSnapshot, history: &LagHistory) -> GroupLag {
         let mut sums = GroupLag::default();
         for (topic, index, offset) in &group.offsets {
             let lag = self.lag(topic, *index, *offset).unwrap_or(0);
             sums.sum = sums.sum.saturating_add(lag);
             sums.max = sums.max.max(lag);
+            let seconds = self.seconds(history, topic, *index, *offset);
+            sums.max_seconds = sums.max_seconds.into_iter().chain(seconds).reduce(f64::max);
             let of_topic = sums.by_topic.entry(topic.clone()).or_default();
             *of_topic = of_topic.saturating_add(lag);
         }
@@ -134,4 +164,14 @@ impl View {
         let partition = self.node.partitions.get(topic, index)?;
         Some(partition.high_watermark().saturating_sub(committed).max(0))
     }
+
+    /// How long ago the high watermark passed a committed offset, as far as that is known.
+    fn seconds(&self, history: &LagHistory, topic: &str, index: i32, committed: i64) -> Option<f64> {
+        let (key, _) = watermark(self.node.partitions.get(topic, index)?);
+        history.seconds_behind(key, committed, self.node.clock.monotonic())
+    }
+}
+
+fn watermark(partition: Arc<Partition>) -> (PartitionKey, i64) {
+    ((partition.topic_id(), partition.index()), partition.high_watermark())
 }

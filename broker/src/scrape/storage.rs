@@ -1,6 +1,7 @@
 //! Logs and the directories they lie in.
 
 use std::fmt;
+use std::path::Path;
 
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -38,6 +39,19 @@ impl View {
                 ("goatq_log_dirs_without_room", "Directories whose reserve is reached: no produce.", count(full)),
             ],
         )?;
+        let uncleanable = |dir: &Path| {
+            let here = self.partitions.iter().filter(|p| p.log().dir().parent() == Some(dir));
+            here.filter(|p| p.log().uncleanable().is_some()).count()
+        };
+        let mut metric = Metric::gauge(
+            encoder,
+            "kafka_log_logcleanermanager_uncleanable_partitions_count",
+            "Logs that are not compacted any more because data in them cannot be read.",
+        )?;
+        for dir in dirs {
+            let path = dir.path().display().to_string();
+            metric.whole(&[("logDirectory", &path)], count(uncleanable(dir.path())))?;
+        }
         let spaces: Vec<_> = dirs
             .iter()
             .filter_map(|dir| Some((dir.path().display().to_string(), dir.health().check_space().ok()?)))
