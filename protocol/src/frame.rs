@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use thiserror::Error;
 
 use crate::header::{RequestHeader, decode_response_header, encode_response_header};
-use crate::wire::{DecodeError, EncodeError, Request, Response, Versioned, Writer};
+use crate::wire::{DecodeError, EncodeError, Part, Request, Response, Versioned, Writer};
 
 /// Bytes of the length prefix.
 pub const PREFIX_LEN: usize = 4;
@@ -67,10 +67,26 @@ pub fn encode_response<R: Response>(
     response: &R,
     api_version: i16,
 ) -> Result<Vec<Bytes>, EncodeError> {
+    written_response(correlation_id, response, api_version)?.finish()
+}
+
+/// The same for a response whose records may be elsewhere.
+///
+/// # Errors
+/// When the response has no such version or cannot be written.
+pub fn encode_response_parts<R: Response>(
+    correlation_id: i32,
+    response: &R,
+    api_version: i16,
+) -> Result<Vec<Part>, EncodeError> {
+    Ok(written_response(correlation_id, response, api_version)?.finish_parts())
+}
+
+fn written_response<R: Response>(correlation_id: i32, response: &R, version: i16) -> Result<Writer, EncodeError> {
     let mut writer = Writer::new();
     writer.i32(0);
-    encode_response_header(&mut writer, R::KEY, api_version, correlation_id);
-    finish(writer, response, api_version)
+    encode_response_header(&mut writer, R::KEY, version, correlation_id);
+    framed(writer, response, version)
 }
 
 /// A request frame with its length prefix, in pieces for one vectored write. Payloads are not copied.
@@ -87,7 +103,7 @@ pub fn encode_request<R: Request>(
     writer.i32(0);
     RequestHeader { api_key: R::KEY, api_version, correlation_id, client_id: client_id.cloned() }
         .encode(&mut writer)?;
-    finish(writer, request, api_version)
+    framed(writer, request, api_version)?.finish()
 }
 
 /// Takes a response frame (without its length prefix) apart: the correlation id and the body.
@@ -99,10 +115,10 @@ pub fn decode_response<R: Response>(frame: Bytes, api_version: i16) -> Result<(i
     Ok((correlation_id, R::from_bytes(body, api_version)?))
 }
 
-fn finish<M: Versioned>(mut writer: Writer, message: &M, api_version: i16) -> Result<Vec<Bytes>, EncodeError> {
+fn framed<M: Versioned>(mut writer: Writer, message: &M, api_version: i16) -> Result<Writer, EncodeError> {
     writer.message(message, api_version)?;
     let length = writer.len() - PREFIX_LEN;
     let prefix = i32::try_from(length).map_err(|_| EncodeError::TooLong(length))?;
     writer.patch_prefix(prefix.to_be_bytes());
-    Ok(writer.finish())
+    Ok(writer)
 }

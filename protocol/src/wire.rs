@@ -24,7 +24,7 @@ pub use reader::{Reader, Scalar, Tag, Tags};
 pub use records::Records;
 pub use schema::{Field, Kind};
 pub use versions::VersionRange;
-pub use writer::{TagMark, Writer};
+pub use writer::{Part, TagMark, Writer};
 
 use bytes::Bytes;
 
@@ -95,7 +95,7 @@ pub trait Versioned: Message {
     fn to_bytes(&self, version: i16) -> Result<Bytes, EncodeError> {
         let mut writer = Writer::new();
         writer.message(self, version)?;
-        Ok(writer.into_bytes())
+        writer.into_bytes()
     }
 }
 

@@ -34,7 +34,7 @@ pub fn encode_versioned<M: Versioned>(message: &M, version: i16) -> Result<Bytes
     let mut writer = Writer::new();
     writer.i16(version);
     writer.message(message, version)?;
-    Ok(writer.into_bytes())
+    writer.into_bytes()
 }
 
 /// Decodes a message behind its version: of a key or value in an internal topic.

@@ -56,6 +56,9 @@ pub enum EncodeError {
     /// Bytes, records, an array or a whole frame longer than 2^31-2.
     #[error("a length of {0} does not fit the wire format")]
     TooLong(usize),
+    /// Bytes that are not at hand where all have to be.
+    #[error("{0} bytes of the message are elsewhere")]
+    Elsewhere(usize),
     /// The message has no such version.
     #[error("version {0} is not supported")]
     UnsupportedVersion(i16),

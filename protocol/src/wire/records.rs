@@ -6,11 +6,15 @@ use smallvec::SmallVec;
 /// The record batches of one partition as they are on the wire, in any number of pieces.
 ///
 /// Decoding gives one piece, a slice of the frame; a sender adds as many as it has and none of them is copied.
+/// The last bytes may be ones that the sender has elsewhere, say in a file: then only their number is known here, and
+/// [`Writer::finish_parts`](super::Writer::finish_parts) says where they go.
 /// Two record sets are equal when their bytes are, however they are cut.
 #[derive(Debug, Clone, Default)]
 pub struct Records {
     chunks: SmallVec<[Bytes; 1]>,
+    /// Bytes in `chunks` and elsewhere.
     len: usize,
+    elsewhere: usize,
 }
 
 impl Records {
@@ -19,7 +23,12 @@ impl Records {
         Self::default()
     }
 
-    /// Appends a piece.
+    /// So many bytes that are not at hand.
+    pub fn elsewhere(len: usize) -> Self {
+        Self { chunks: SmallVec::new(), len, elsewhere: len }
+    }
+
+    /// Appends a piece. What is elsewhere stays behind all pieces.
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.len = self.len.saturating_add(chunk.len());
@@ -37,12 +46,17 @@ impl Records {
         self.len
     }
 
+    /// How many of the bytes, the last ones, are not at hand.
+    pub fn len_elsewhere(&self) -> usize {
+        self.elsewhere
+    }
+
     /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// All bytes in one piece; copies only when there are several.
+    /// All bytes at hand in one piece; copies only when there are several.
     pub fn into_bytes(mut self) -> Bytes {
         if self.chunks.len() <= 1 {
             return self.chunks.pop().unwrap_or_default();
@@ -61,7 +75,8 @@ impl Records {
 
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && (self.chunks == other.chunks || self.byte_iter().eq(other.byte_iter()))
+        (self.len, self.elsewhere) == (other.len, other.elsewhere)
+            && (self.chunks == other.chunks || self.byte_iter().eq(other.byte_iter()))
     }
 }
 

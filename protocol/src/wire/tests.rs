@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{DecodeError, EncodeError, MAX_STRING, Message, Reader, Records, Writer};
+use super::{DecodeError, EncodeError, MAX_STRING, Message, Part, Reader, Records, Writer};
 
 /// A struct with everything that can be tagged.
 #[derive(Debug, Clone, PartialEq, Message)]
@@ -30,7 +30,7 @@ struct Nested {
 fn encoded(sample: &Sample, version: i16) -> Bytes {
     let mut writer = Writer::new();
     writer.message(sample, version).expect("encodes");
-    writer.into_bytes()
+    writer.into_bytes().unwrap()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn unsigned_varints() {
     for value in [0, 1, 127, 128, 300, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455, 268_435_456, u32::MAX] {
         let mut writer = Writer::new();
         writer.uvarint(value);
-        let bytes = writer.into_bytes();
+        let bytes = writer.into_bytes().unwrap();
         let bits = 32 - value.leading_zeros();
         assert_eq!(bytes.len(), bits.div_ceil(7).max(1) as usize, "{value}");
         let mut reader = Reader::new(bytes, true);
@@ -84,7 +84,7 @@ fn null_becomes_empty_where_there_is_no_null() {
         let mut writer = Writer::new();
         writer.set_flexible(flexible);
         nested.encode(&mut writer, version).expect("encodes");
-        writer.into_bytes()
+        writer.into_bytes().unwrap()
     };
     assert_eq!(write(0, false), [0, 0, 0, 0].as_slice());
     assert_eq!(write(1, true), [1, 0].as_slice());
@@ -94,7 +94,7 @@ fn null_becomes_empty_where_there_is_no_null() {
     text.opt_string(None, true).expect("encodes");
     text.opt_bytes(None, false).expect("encodes");
     text.opt_bytes(None, true).expect("encodes");
-    assert_eq!(text.into_bytes(), [0, 0, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff].as_slice());
+    assert_eq!(text.into_bytes().unwrap(), [0, 0, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff].as_slice());
 }
 
 #[test]
@@ -107,11 +107,27 @@ fn large_payloads_are_not_copied() {
     writer.i16(9);
     writer.patch_prefix([1, 2, 3, 4]);
     assert_eq!(writer.len(), 4 + 4 + 4096 + 5 + 4096 + 2);
-    let chunks = writer.finish();
+    let chunks = writer.finish().unwrap();
     let lengths: Vec<usize> = chunks.iter().map(Bytes::len).collect();
     assert_eq!(lengths, [8, 4096, 5, 4096, 2]);
     assert_eq!(chunks[0], [1, 2, 3, 4, 0, 0, 0x20, 5].as_slice());
     assert!([1, 3].into_iter().all(|index| chunks[index].as_ptr() == long.as_ptr()));
+}
+
+#[test]
+fn bytes_that_are_elsewhere_have_their_place_and_count() {
+    let mut writer = Writer::new();
+    writer.records(&Records::elsewhere(1_000)).expect("encodes");
+    writer.i16(9);
+    writer.opt_records(Some(&Records::elsewhere(0)), true).expect("encodes");
+    assert_eq!(writer.len(), 4 + 1_000 + 2 + 4);
+    let at_hand = |bytes: &'static [u8]| Part::Bytes(Bytes::from_static(bytes));
+    let parts = [at_hand(&[0, 0, 3, 0xe8]), Part::Elsewhere(1_000), at_hand(&[0, 9, 0, 0, 0, 0])];
+    assert_eq!(writer.finish_parts(), parts);
+    let mut whole = Writer::new();
+    whole.records(&Records::elsewhere(7)).expect("encodes");
+    assert_eq!(whole.into_bytes(), Err(EncodeError::Elsewhere(7)));
+    assert_ne!(Records::elsewhere(3), Records::from(Bytes::from_static(b"abc")));
 }
 
 #[test]

@@ -16,11 +16,20 @@ const SPLICE_FROM: usize = 1024;
 pub struct Writer {
     buffer: BytesMut,
     /// Payloads, each with the position in the buffer that it comes before.
-    spliced: Vec<(usize, Bytes)>,
+    spliced: Vec<(usize, Part)>,
     spliced_len: usize,
     flexible: bool,
     /// How many tagged fields are being written; their size must precede them, so that nothing is spliced inside.
     open_tags: u32,
+}
+
+/// A piece of a finished message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// These bytes.
+    Bytes(Bytes),
+    /// So many bytes, at least one, that the sender has elsewhere ([`Records::elsewhere`]).
+    Elsewhere(usize),
 }
 
 /// A tagged field that has been begun.
@@ -78,27 +87,42 @@ impl Writer {
     }
 
     /// All that was written, in order, for one vectored write.
-    pub fn finish(self) -> Vec<Bytes> {
+    pub fn finish_parts(self) -> Vec<Part> {
         let mut rest = self.buffer.freeze();
-        let mut chunks = Vec::with_capacity(2 * self.spliced.len() + 1);
+        let mut parts = Vec::with_capacity(2 * self.spliced.len() + 1);
         let mut taken = 0;
         for (position, payload) in self.spliced {
             let part = rest.split_to(position - taken);
             taken = position;
             if !part.is_empty() {
-                chunks.push(part);
+                parts.push(Part::Bytes(part));
             }
-            chunks.push(payload);
+            parts.push(payload);
         }
         if !rest.is_empty() {
-            chunks.push(rest);
+            parts.push(Part::Bytes(rest));
         }
-        chunks
+        parts
+    }
+
+    /// The same, for a message of which no part is elsewhere.
+    ///
+    /// # Errors
+    /// When one is.
+    pub fn finish(self) -> Result<Vec<Bytes>> {
+        let parts = self.finish_parts().into_iter().map(|part| match part {
+            Part::Bytes(bytes) => Ok(bytes),
+            Part::Elsewhere(len) => Err(EncodeError::Elsewhere(len)),
+        });
+        parts.collect()
     }
 
     /// All that was written, in one piece; copies when payloads were spliced in.
-    pub fn into_bytes(self) -> Bytes {
-        self.finish().into_iter().collect::<Records>().into_bytes()
+    ///
+    /// # Errors
+    /// When a part is elsewhere.
+    pub fn into_bytes(self) -> Result<Bytes> {
+        Ok(self.finish()?.into_iter().collect::<Records>().into_bytes())
     }
 
     /// One byte.
@@ -220,7 +244,20 @@ impl Writer {
             self.buffer.put_slice(payload);
         } else {
             self.spliced_len = self.spliced_len.saturating_add(payload.len());
-            self.spliced.push((self.buffer.len(), payload.clone()));
+            self.spliced.push((self.buffer.len(), Part::Bytes(payload.clone())));
+        }
+    }
+
+    fn payload_elsewhere(&mut self, len: usize) -> Result {
+        match len {
+            0 => Ok(()),
+            // Its size would have to be known before it is written; no schema has records there.
+            _ if self.open_tags > 0 => Err(EncodeError::Elsewhere(len)),
+            _ => {
+                self.spliced_len = self.spliced_len.saturating_add(len);
+                self.spliced.push((self.buffer.len(), Part::Elsewhere(len)));
+                Ok(())
+            }
         }
     }
 
@@ -245,7 +282,7 @@ impl Writer {
         for chunk in value.chunks() {
             self.payload(chunk);
         }
-        Ok(())
+        self.payload_elsewhere(value.len_elsewhere())
     }
 
     /// A record set or null; null becomes empty unless `nullable`.

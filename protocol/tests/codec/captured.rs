@@ -66,7 +66,7 @@ fn frame_survives(captured: &Captured) {
             body
         }
     };
-    let header = writer.into_bytes();
+    let header = writer.into_bytes().expect("all of it is at hand");
     assert_eq!([&header[..], &body].concat(), *bytes, "{} {half:?} {version}", codec.key);
     body_survives(captured, &body);
 }
