@@ -33,6 +33,7 @@ pub mod conformance;
 mod os;
 pub mod parallel;
 pub mod sim;
+mod syscall;
 pub mod uring;
 
 /// A disk operation under way. It starts when it is first polled; from then on it runs to its end even if the future is
@@ -132,6 +133,20 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads up to `len` bytes without ever blocking the caller: at once when they are in memory, otherwise by the driver.
     /// Shorter than `len` only at the end of the file; no more is allocated than the file holds.
     fn read(&self, offset: u64, len: usize) -> IoFuture<Bytes>;
+
+    /// Appends up to `len` bytes to `buffer`, as many as there are in memory without a gap; how many. Never waits for the device:
+    /// what is missing may be on it, or behind the end of the file.
+    fn read_cached(&self, buffer: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<usize> {
+        let _ = (buffer, offset, len);
+        Ok(0)
+    }
+
+    /// Whether a range, all of it within the file, is in memory, so that reading or sending it waits for nothing. False
+    /// also where that cannot be found out. What is there now can be gone a moment later when memory is short.
+    fn is_cached(&self, offset: u64, len: u64) -> bool {
+        let _ = (offset, len);
+        false
+    }
 
     /// Makes what was written before the first poll, and the length, durable (`fdatasync`; `fsync` for a directory).
     fn sync(&self) -> IoFuture<()>;

@@ -15,6 +15,7 @@ mod compaction;
 mod epochs;
 mod files;
 mod open;
+mod range;
 mod read;
 mod recovery;
 mod replay;
@@ -38,13 +39,14 @@ use std::{
 use goatq_protocol::{Uuid, record::Batch};
 use parking_lot::Mutex;
 
-pub use slice::LogSlice;
+pub use range::FileRange;
+pub use slice::{Located, LogSlice};
 pub use types::{
     AbortedTxn, AppendOptions, Appended, Checkpoints, Cleanable, CompactOptions, Compacted, OpenOptions, Origin,
     ProducerInfo, Retained, TimestampOffset,
 };
 
-pub use crate::cache::LogResources;
+pub use crate::cache::{LogResources, ReadCounts};
 use crate::{
     config::LogConfig,
     error::{AppendError, LogError, OpenError, ReadError},

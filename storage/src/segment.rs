@@ -3,10 +3,12 @@
 //! - [`format`]: the names of files;
 //! - [`cursor`]: walks over batches with every check on the way, the one reader of segment bytes;
 //! - [`writer`]: appends and keeps the indexes in step;
+//! - [`locate`]: finds the part of the file to send, without looking at each batch;
 //! - [`reader`]: finds offsets and times through the indexes, and repairs an index that lies.
 
 pub(crate) mod cursor;
 pub(crate) mod format;
+pub(crate) mod locate;
 pub(crate) mod reader;
 pub(crate) mod writer;
 

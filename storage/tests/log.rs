@@ -7,6 +7,8 @@
 mod bench;
 #[path = "log/compaction.rs"]
 mod compaction;
+#[path = "log/ranges.rs"]
+mod ranges;
 #[path = "log/scripts.rs"]
 mod scripts;
 #[path = "log/start_reads.rs"]

@@ -3,9 +3,20 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
-use super::{blocks::BlockCache, files::FileCache, tail::TailBudget};
+use super::{
+    ahead::ReadAhead,
+    blocks::BlockCache,
+    files::FileCache,
+    reads::{ReadCounters, ReadCounts},
+    tail::TailBudget,
+};
 use crate::{config::CacheLimits, io::Disk, log::Log};
+
+/// Reads of cold data at a time, beside those ahead: enough to keep a disk at work, few enough that what is written does not wait
+/// long behind them.
+const COLD_READS: usize = 2;
 
 /// What the logs of one directory share: the disk and its bounded caches.
 #[derive(Debug)]
@@ -13,6 +24,9 @@ pub struct LogResources {
     pub(crate) files: Arc<FileCache>,
     pub(crate) blocks: BlockCache,
     pub(crate) tails: TailBudget,
+    pub(crate) ahead: ReadAhead,
+    pub(crate) cold: Semaphore,
+    pub(crate) reads: ReadCounters,
     logs: Mutex<Vec<Weak<Log>>>,
 }
 
@@ -23,6 +37,9 @@ impl LogResources {
             files: FileCache::new(disk, limits.open_files),
             blocks: BlockCache::new(limits.index_bytes),
             tails: TailBudget::new(limits.tail_bytes),
+            ahead: ReadAhead::default(),
+            cold: Semaphore::new(COLD_READS),
+            reads: ReadCounters::default(),
             logs: Mutex::default(),
         })
     }
@@ -30,6 +47,11 @@ impl LogResources {
     /// The disk.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         self.files.disk()
+    }
+
+    /// How much was read, and where it was found.
+    pub fn read_counts(&self) -> ReadCounts {
+        self.reads.counts()
     }
 
     /// Notes a log whose tail counts.

@@ -84,19 +84,24 @@ impl SparseIndex<'_> {
         if number >= self.entries {
             return Ok(None);
         }
-        let per_block = block_entries::<E>();
-        let block = self.block::<E>(number / per_block).await?;
-        let at = (number % per_block) as usize * E::SIZE;
-        Ok(block.get(at..at + E::SIZE).and_then(E::decode))
+        Ok(in_block(&self.block::<E>(number / block_entries::<E>()).await?, number))
     }
 
     /// The number of the last entry for which `below` holds, given that it holds for a beginning of the index.
     pub(crate) async fn last_where<E: Entry>(&self, below: impl Fn(&E) -> bool) -> io::Result<Option<(u64, E)>> {
         let (mut low, mut high) = (0, self.entries);
         let mut found = None;
+        let mut held: Option<(u64, Bytes)> = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.get::<E>(middle).await? {
+            let number = middle / block_entries::<E>();
+            let block = match held.take() {
+                Some((at, block)) if at == number => block,
+                _ => self.block::<E>(number).await?,
+            };
+            let entry = in_block(&block, middle);
+            held = Some((number, block));
+            match entry {
                 Some(entry) if below(&entry) => {
                     found = Some((middle, entry));
                     low = middle + 1;
@@ -122,6 +127,12 @@ impl SparseIndex<'_> {
         self.blocks.insert(key, block.clone());
         Ok(block)
     }
+}
+
+/// The entry of that number in its block.
+fn in_block<E: Entry>(block: &[u8], number: u64) -> Option<E> {
+    let at = (number % block_entries::<E>()) as usize * E::SIZE;
+    block.get(at..at + E::SIZE).and_then(E::decode)
 }
 
 /// How many entries an index file has before its padding, by bisection: entries that may stand in an index are a beginning of

@@ -26,6 +26,7 @@ pub async fn all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     opening(disk, &fresh("opening")?)?;
     writing(disk, &fresh("writing")?).await?;
     reading(disk, &fresh("reading")?).await?;
+    reading_from_memory(disk, &fresh("memory")?)?;
     lengths(disk, &fresh("lengths")?)?;
     names(disk, &fresh("names")?)?;
     removing(disk, &fresh("removing")?)?;
@@ -111,6 +112,23 @@ async fn reading(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     assert_eq!(file.read(100_000, 10).await?, &b""[..]);
     assert_eq!(file.read(1 << 40, 10).await?, &b""[..]);
     assert_eq!(read(&*file, 1 << 40, 10)?, b"");
+    Ok(())
+}
+
+fn reading_from_memory(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let file = disk.open(&dir.join("file"), OpenMode::CreateNew)?;
+    let content: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+    write(&*file, 0, &content)?;
+    let mut buffer = b"kept".to_vec();
+    // How much is there is not promised, what it is, is.
+    let count = file.read_cached(&mut buffer, 5_000, 50_000)?;
+    assert_eq!(buffer, [b"kept", &content[5_000..5_000 + count]].concat());
+    let count = file.read_cached(&mut buffer, 90_000, usize::MAX >> 1)?;
+    assert!(count <= 10_000 && buffer.ends_with(&content[90_000..90_000 + count]), "not behind the end");
+    assert_eq!(file.read_cached(&mut buffer, 200_000, 10)?, 0);
+    assert!(!file.is_cached(90_000, 20_000) || file.as_fd().is_none(), "what is not in the file is not in memory");
+    file.is_cached(0, 0);
+    file.is_cached(u64::MAX, u64::MAX);
     Ok(())
 }
 

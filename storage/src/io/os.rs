@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     sync::Arc,
@@ -12,10 +12,10 @@ use std::{
 use bytes::Bytes;
 use rustix::{
     fs::{FallocateFlags, FlockOperation},
-    io::{Errno, ReadWriteFlags},
+    io::Errno,
 };
 
-use super::{Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory};
+use super::{Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory, syscall};
 
 #[cfg(test)]
 mod tests;
@@ -179,24 +179,6 @@ struct OsFile<D> {
     sync: SyncKind,
 }
 
-impl<D> OsFile<D> {
-    /// What is in the page cache of the range, without waiting for the device.
-    fn read_cached(&self, read: &mut PartialRead) -> rustix::io::Result<()> {
-        while read.filled < read.buffer.len() {
-            let offset = read.offset + read.filled as u64;
-            let mut rest = [IoSliceMut::new(&mut read.buffer[read.filled..])];
-            match rustix::io::preadv2(&*self.file, &mut rest, offset, ReadWriteFlags::NOWAIT) {
-                // Nothing more in memory, or the end: the driver finds out.
-                Ok(0) | Err(Errno::AGAIN | Errno::OPNOTSUPP) => return Ok(()),
-                Ok(count) => read.filled += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The most bytes one call writes or reads on Linux, rounded down.
 pub(super) const MAX_CALL: usize = 1 << 30;
 
@@ -265,13 +247,44 @@ impl<D: Driver> DiskFile for OsFile<D> {
         Box::pin(async move {
             let rest = this.len()?.saturating_sub(offset);
             let len = len.min(usize::try_from(rest).unwrap_or(usize::MAX));
-            let mut read = PartialRead { offset, buffer: vec![0; len], filled: 0 };
-            this.read_cached(&mut read)?;
-            if read.filled == len {
-                return Ok(Bytes::from(read.buffer));
+            let mut buffer = Vec::new();
+            let filled = this.read_cached(&mut buffer, offset, len)?;
+            if filled == len {
+                return Ok(Bytes::from(buffer));
             }
-            this.driver.read(this.file.clone(), read).await
+            buffer.resize(len, 0);
+            this.driver.read(this.file.clone(), PartialRead { offset, buffer, filled }).await
         })
+    }
+
+    fn read_cached(&self, buffer: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<usize> {
+        let mut done = 0;
+        while done < len {
+            match syscall::append_cached(self.file.as_fd(), buffer, offset + done as u64, (len - done).min(MAX_CALL)) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) => match Errno::from_io_error(&error) {
+                    Some(Errno::AGAIN | Errno::OPNOTSUPP) => break,
+                    Some(Errno::INTR) => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(done)
+    }
+
+    fn is_cached(&self, offset: u64, len: u64) -> bool {
+        let Some(last) = offset.checked_add(len).and_then(|end| end.checked_sub(1)).filter(|_| len > 0) else {
+            return len == 0;
+        };
+        let page = rustix::param::page_size() as u64;
+        let pages = last / page - offset / page + 1;
+        if !syscall::cached_pages(self.file.as_fd(), offset, len).is_ok_and(|cached| cached >= pages) {
+            return false;
+        }
+        // Pages that are just being read count already. They arrive in order: when the last one is there, all are.
+        let mut probe = Vec::with_capacity(1);
+        self.read_cached(&mut probe, last, 1).is_ok_and(|read| read == 1)
     }
 
     fn sync(&self) -> IoFuture<()> {

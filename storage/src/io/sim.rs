@@ -96,6 +96,7 @@ struct State {
     capacity: u64,
     used: u64,
     slowness: u32,
+    uncached_percent: u32,
     faults: Vec<Fault>,
     locks: BTreeMap<PathBuf, u64>,
     counters: SimCounters,
@@ -111,6 +112,7 @@ impl State {
             capacity: 1 << 40,
             used: 0,
             slowness: 0,
+            uncached_percent: 0,
             faults: Vec::new(),
             locks: BTreeMap::new(),
             counters: SimCounters::default(),
@@ -119,6 +121,11 @@ impl State {
 
     fn draw_polls(&mut self) -> u32 {
         if self.slowness == 0 { 0 } else { self.rng.random_range(0..=self.slowness) }
+    }
+
+    /// Whether what is looked at now is in memory.
+    fn draw_cached(&mut self) -> bool {
+        self.uncached_percent == 0 || self.rng.random_range(0..100) >= self.uncached_percent
     }
 
     /// Whether a fault of that kind is planned for the path; a fault that strikes once is taken off the plan.
@@ -172,6 +179,7 @@ impl SimDisk {
             fresh.used = used;
             fresh.capacity = state.capacity;
             fresh.slowness = state.slowness;
+            fresh.uncached_percent = state.uncached_percent;
         }
         image
     }
@@ -202,6 +210,12 @@ impl SimDisk {
     /// Lets asynchronous calls take up to so many extra polls, drawn from the seed (default: none).
     pub fn set_slowness(&self, polls: u32) {
         self.shared.lock().slowness = polls;
+    }
+
+    /// Lets so many in a hundred looks at what is in memory ([`DiskFile::read_cached`], [`DiskFile::is_cached`]) find nothing there,
+    /// drawn from the seed (default: none).
+    pub fn set_uncached(&self, percent: u32) {
+        self.shared.lock().uncached_percent = percent;
     }
 
     /// Flips one bit of a file, durably, as bit rot does.

@@ -1,14 +1,18 @@
 //! Reads by offset: which segment, which bounds. The bytes come from the tail in memory or from [`super::slice`].
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use super::{Log, LogSlice, slice::Pending, state::State};
+use super::{
+    Log, LogSlice,
+    slice::{Pending, Place},
+    state::State,
+};
 use crate::{
     config::LogConfig,
     error::ReadError,
     segment::{
         Segment,
-        reader::{Range, Reader, View},
+        reader::{Range, Reader},
     },
 };
 
@@ -28,6 +32,7 @@ impl Log {
         }
         state.tail.drop_below(self.resources.tails.floor());
         if let Some((chunks, len)) = state.tail.read(offset, max_bytes, upper_bound, min_one_batch) {
+            self.resources.reads.tail.fetch_add(len as u64, Ordering::Relaxed);
             return Ok(LogSlice::memory(chunks, len));
         }
         let range = Range { offset, upper_bound, max_bytes, min_one_batch };
@@ -43,18 +48,16 @@ impl Log {
 
     fn pending(self: &Arc<Self>, state: &State, range: Range) -> Pending {
         let segment = state.segment_at(range.offset);
-        let view = growing_view(state, &segment);
-        Pending { log: self.clone(), segment, view, range }
+        Pending { log: self.clone(), range, place: place(state, segment), cold: false }
     }
 
     /// Where a read at an offset goes on that found nothing in a segment: in the one behind it, or, when compaction has replaced it
     /// meanwhile, in what is there now.
-    pub(super) fn segment_behind(&self, segment: &Arc<Segment>, offset: i64) -> Option<(Arc<Segment>, Option<View>)> {
+    pub(super) fn segment_behind(&self, segment: &Arc<Segment>, offset: i64) -> Option<Place> {
         let state = self.state.lock();
         let live = state.segments().any(|live| Arc::ptr_eq(live, segment));
         let next = if live { state.segment_after(segment.base_offset)? } else { state.segment_at(offset) };
-        let view = growing_view(&state, &next);
-        Some((next, view))
+        Some(place(&state, next))
     }
 
     pub(super) fn reader<'a>(&'a self, config: &LogConfig) -> Reader<'a> {
@@ -73,6 +76,10 @@ fn check_range(state: &State, offset: i64) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn growing_view(state: &State, segment: &Arc<Segment>) -> Option<View> {
-    Arc::ptr_eq(segment, &state.writer.segment).then(|| state.writer_view())
+fn place(state: &State, segment: Arc<Segment>) -> Place {
+    if Arc::ptr_eq(&segment, &state.writer.segment) {
+        return Place { segment, view: Some(state.writer_view()), end_offset: state.end };
+    }
+    let end_offset = state.segment_after(segment.base_offset).map_or(state.end, |next| next.base_offset);
+    Place { segment, view: None, end_offset }
 }

@@ -1,16 +1,20 @@
 //! What a read found, in memory or still on disk.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::Log;
+use super::{FileRange, Log};
 use crate::{
     error::ReadError,
     segment::{
         Segment,
-        reader::{Range, ReadBatches, View},
+        locate::Located as Found,
+        reader::{Range, ReadBatches, Reader, View},
     },
 };
 
@@ -18,12 +22,12 @@ use crate::{
 const HINTS: usize = 16;
 
 /// Where a reader will go on: offset, content id of the segment's file, position.
-type Place = (i64, u64, u64);
+type Hint = (i64, u64, u64);
 
 /// Where readers that go through the log in order will go on, and the slot that was filled last.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    places: Mutex<(usize, [Option<Place>; HINTS])>,
+    places: Mutex<(usize, [Option<Hint>; HINTS])>,
 }
 
 impl Hints {
@@ -34,7 +38,7 @@ impl Hints {
     }
 
     /// Remembers where the reader that was at `from` goes on; its own earlier place is given up.
-    fn remember(&self, from: i64, place: Place) {
+    fn remember(&self, from: i64, place: Hint) {
         let mut places = self.places.lock();
         let (oldest, slots) = &mut *places;
         let slot = slots.iter().position(|slot| slot.is_some_and(|(offset, id, _)| (offset, id) == (from, place.1)));
@@ -46,14 +50,41 @@ impl Hints {
     }
 }
 
+/// A segment as it was when a read was planned.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) segment: Arc<Segment>,
+    /// Of the growing segment.
+    pub(super) view: Option<View>,
+    /// All its batches are below.
+    pub(super) end_offset: i64,
+}
+
 /// A read of a segment that is still to be done.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) log: Arc<Log>,
-    pub(super) segment: Arc<Segment>,
-    /// Of the growing segment.
-    pub(super) view: Option<View>,
     pub(super) range: Range,
+    pub(super) place: Place,
+    /// Known to be cold: read only when it is its turn, so that readers of old data do not fill the queue of the disk.
+    pub(super) cold: bool,
+}
+
+/// Where the bytes of a slice are.
+#[derive(Debug)]
+pub enum Located {
+    /// Here: chunks as [`LogSlice::load`] gives them.
+    Memory(Vec<Bytes>),
+    /// In a file that is in the page cache. They were not looked at, as little as Kafka does; the consumer's check of the CRCs
+    /// is the one that counts.
+    Cached {
+        /// Whole batches.
+        range: FileRange,
+        /// All records of the range are below this offset.
+        end_offset: i64,
+    },
+    /// On a disk: the slice again, to be loaded. [`LogSlice::max_len`] is what that gives unless the log changes meanwhile.
+    Cold(LogSlice),
 }
 
 #[derive(Debug)]
@@ -89,7 +120,7 @@ impl LogSlice {
         match &self.content {
             Content::Memory { len, .. } => *len,
             Content::Disk(pending) => {
-                let segment = usize::try_from(pending.segment.size()).unwrap_or(usize::MAX);
+                let segment = usize::try_from(pending.place.segment.size()).unwrap_or(usize::MAX);
                 pending.range.max_bytes.min(segment)
             }
         }
@@ -100,6 +131,17 @@ impl LogSlice {
         match &self.content {
             Content::Memory { chunks, .. } => Some(chunks),
             Content::Disk(_) => None,
+        }
+    }
+
+    /// Finds out where the bytes are, never blocking. What is in the page cache is found without being read.
+    ///
+    /// # Errors
+    /// When the log no longer has the offset, or what is on the disk around the ends of the range is damaged.
+    pub async fn locate(self) -> Result<Located, ReadError> {
+        match self.content {
+            Content::Memory { chunks, .. } => Ok(Located::Memory(chunks)),
+            Content::Disk(pending) => pending.locate().await,
         }
     }
 
@@ -115,43 +157,129 @@ impl LogSlice {
 }
 
 impl Pending {
-    async fn load(mut self) -> Result<Vec<Bytes>, ReadError> {
+    async fn load(mut self: Box<Self>) -> Result<Vec<Bytes>, ReadError> {
+        let log = self.log.clone();
+        let _turn = match self.cold {
+            true => log.resources.cold.acquire().await.ok(),
+            false => None,
+        };
         let mut found_anew = false;
         loop {
-            let read = match self.read().await {
-                // The segment was compacted or removed and purged since the read was planned.
-                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound && !found_anew => {
-                    found_anew = true;
-                    self = self.log.clone().plan_disk_read(self.range)?;
-                    continue;
+            match self.read().await {
+                Ok(read) if !read.exhausted => {
+                    let bytes = read.chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                    log.resources.reads.loaded.fetch_add(bytes, Ordering::Relaxed);
+                    return Ok(read.chunks);
                 }
-                other => other?,
-            };
-            if !read.exhausted {
-                return Ok(read.chunks);
+                Ok(_) if !self.go_on() => return Ok(Vec::new()),
+                Ok(_) => {}
+                Err(error) => self.find_anew(error, &mut found_anew)?,
             }
-            let next = self.log.segment_behind(&self.segment, self.range.offset);
-            let Some((segment, view)) = next else { return Ok(Vec::new()) };
-            (self.segment, self.view) = (segment, view);
+        }
+    }
+
+    async fn locate(mut self: Box<Self>) -> Result<Located, ReadError> {
+        let mut found_anew = false;
+        loop {
+            match self.look().await {
+                Ok(Found::Extent(extent)) => {
+                    let range = FileRange::new(self.place.segment.log.get()?, extent.start, extent.end - extent.start);
+                    if !range.is_cached() {
+                        self.cold = true;
+                        self.range.max_bytes = usize::try_from(range.len()).unwrap_or(usize::MAX);
+                        self.remember(self.range.offset, extent.start);
+                        return Ok(Located::Cold(LogSlice { content: Content::Disk(self) }));
+                    }
+                    self.log.resources.reads.cached.fetch_add(range.len(), Ordering::Relaxed);
+                    self.remember(extent.next_offset, extent.end);
+                    return Ok(Located::Cached { range, end_offset: extent.next_offset });
+                }
+                Ok(Found::Nothing) => return Ok(Located::Memory(Vec::new())),
+                Ok(Found::Exhausted) if !self.go_on() => return Ok(Located::Memory(Vec::new())),
+                Ok(Found::Exhausted) => {}
+                Err(error) => self.find_anew(error, &mut found_anew)?,
+            }
+        }
+    }
+
+    /// Turns to the segment behind; false when there is none.
+    fn go_on(&mut self) -> bool {
+        let next = self.log.segment_behind(&self.place.segment, self.range.offset);
+        next.map(|place| self.place = place).is_some()
+    }
+
+    /// After a failure: when the segment was compacted or removed and purged since the read was planned, it is planned anew, once.
+    fn find_anew(&mut self, error: ReadError, found_anew: &mut bool) -> Result<(), ReadError> {
+        match &error {
+            ReadError::Io(cause) if cause.kind() == io::ErrorKind::NotFound && !*found_anew => {
+                *found_anew = true;
+                *self = self.log.clone().plan_disk_read(self.range)?;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn view(&self, reader: &Reader<'_>) -> Result<View, ReadError> {
+        match &self.place.view {
+            Some(view) => Ok(view.clone()),
+            None => reader.view(&self.place.segment).await,
+        }
+    }
+
+    /// Where the batch with the first offset of the range is, if that is known.
+    fn hint(&self, view: &View) -> Option<u64> {
+        let hint = self.log.hints.find(self.range.offset, self.place.segment.log.content_id());
+        hint.filter(|position| *position <= view.end)
+    }
+
+    fn remember(&self, next_offset: i64, position: u64) {
+        let content_id = self.place.segment.log.content_id();
+        self.log.hints.remember(self.range.offset, (next_offset, content_id, position));
+    }
+
+    async fn look(&self) -> Result<Found, ReadError> {
+        let config = self.log.config();
+        let reader = self.log.reader(&config);
+        let view = self.view(&reader).await?;
+        let hint = self.hint(&view);
+        match reader.locate(&view, self.range, self.place.end_offset, hint).await {
+            Err(ReadError::Corrupt { .. }) if hint.is_some() => {
+                reader.locate(&view, self.range, self.place.end_offset, None).await
+            }
+            other => other,
         }
     }
 
     async fn read(&self) -> Result<ReadBatches, ReadError> {
         let config = self.log.config();
         let reader = self.log.reader(&config);
-        let content_id = self.segment.log.content_id();
-        let hint = self.log.hints.find(self.range.offset, content_id);
-        let view = match &self.view {
-            Some(view) => view.clone(),
-            None => reader.view(&self.segment).await?,
+        let view = self.view(&reader).await?;
+        let hint = self.hint(&view);
+        let content_id = self.place.segment.log.content_id();
+        let ahead = &self.log.resources.ahead;
+        let prepared = match hint {
+            Some(position) => {
+                let bytes = match ahead.take(content_id, position) {
+                    // What went wrong there is met again.
+                    Some(read) => read.await.unwrap_or_default(),
+                    None => Bytes::new(),
+                };
+                Some((position, bytes))
+            }
+            None => None,
         };
-        let hint = hint.filter(|position| *position <= view.end);
-        let read = match reader.read(&view, self.range, hint).await {
+        let read = match reader.read(&view, self.range, prepared).await {
             Err(ReadError::Corrupt { .. }) if hint.is_some() => reader.read(&view, self.range, None).await?,
             other => other?,
         };
         if let Some((offset, position)) = read.next {
-            self.log.hints.remember(self.range.offset, (offset, content_id, position));
+            self.remember(offset, position);
+            if hint.is_some() {
+                let rest = usize::try_from(view.end.saturating_sub(position)).unwrap_or(usize::MAX);
+                let file = self.place.segment.log.get()?;
+                ahead.start(&file, content_id, position, self.range.max_bytes.min(rest));
+            }
         }
         Ok(read)
     }

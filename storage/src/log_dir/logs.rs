@@ -236,6 +236,7 @@ impl LogDir {
     /// files of deleted logs. Blocks; one run at a time, a second one returns at once.
     pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let Some(_running) = self.maintenance.try_lock() else { return Ok(()) };
+        self.resources.ahead.expire(now_ms);
         self.health.check_space()?;
         if !self.health.is_poisoned() {
             self.checkpoint_logs(now_ms, false)?;

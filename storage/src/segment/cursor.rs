@@ -81,6 +81,12 @@ impl Cursor {
         }
     }
 
+    /// Gives the cursor what was read before, from the position on.
+    pub(crate) fn with_window(mut self, position: u64, bytes: Bytes) -> Cursor {
+        (self.window_at, self.window) = (position, bytes);
+        self
+    }
+
     /// Where the next batch begins.
     pub(crate) fn position(&self) -> u64 {
         self.position
@@ -168,7 +174,12 @@ impl Cursor {
         }
         let wanted = len.max(self.window_len as u64).min(self.end.saturating_sub(at));
         let wanted = usize::try_from(wanted).map_err(|_| invalid(at, "too long for this machine"))?;
-        self.window = self.file.read(at, wanted).await?;
+        let mut buffer = Vec::new();
+        self.window = match self.file.read_cached(&mut buffer, at, wanted)? {
+            read if read == wanted => Bytes::from(buffer),
+            // What is there is read again with the rest: the driver looks into memory first.
+            _ => self.file.read(at, wanted).await?,
+        };
         self.window_at = at;
         self.in_window(at, at + len).ok_or_else(|| invalid(at, "the file is shorter than expected"))
     }

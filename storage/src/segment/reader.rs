@@ -90,7 +90,7 @@ pub(crate) fn damage(segment: &Segment, offset: i64, error: WalkError) -> ReadEr
 }
 
 impl<'a> Reader<'a> {
-    fn offsets<'s>(&self, view: &'s View) -> SparseIndex<'s>
+    pub(super) fn offsets<'s>(&self, view: &'s View) -> SparseIndex<'s>
     where
         'a: 's,
     {
@@ -125,7 +125,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A cursor before the batch that an index entry names; `None` when it is not there.
-    async fn seek_entry(&self, view: &View, entry: OffsetEntry, window: usize) -> Result<Option<Cursor>, ReadError> {
+    pub(super) async fn seek_entry(
+        &self,
+        view: &View,
+        entry: OffsetEntry,
+        window: usize,
+    ) -> Result<Option<Cursor>, ReadError> {
         let Ok(position) = u64::try_from(entry.position) else { return Ok(None) };
         let base = view.segment.base_offset;
         let mut cursor = Cursor::new(view.segment.log.get()?, base, position, view.end, window);
@@ -139,11 +144,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whole batches of a range. `hint` is the position of the batch with the range's first offset, if it is known.
-    pub(crate) async fn read(&self, view: &View, range: Range, hint: Option<u64>) -> Result<ReadBatches, ReadError> {
+    /// Whole batches of a range. `hint` is the position of the batch with the range's first offset, if it is known, with what was
+    /// read ahead from there on.
+    pub(crate) async fn read(
+        &self,
+        view: &View,
+        range: Range,
+        hint: Option<(u64, Bytes)>,
+    ) -> Result<ReadBatches, ReadError> {
         let window = range.max_bytes.saturating_add(if hint.is_some() { 0 } else { 8 << 10 }).max(HEADER_WINDOW);
         let mut cursor = match hint {
-            Some(at) => Cursor::new(view.segment.log.get()?, view.segment.base_offset, at, view.end, window),
+            Some((at, bytes)) => {
+                let file = view.segment.log.get()?;
+                Cursor::new(file, view.segment.base_offset, at, view.end, window).with_window(at, bytes)
+            }
             None => self.seek(view, range.offset, window).await?,
         };
         let mut batches = Collector::default();

@@ -113,6 +113,22 @@ impl DiskFile for SimFile {
         ))
     }
 
+    fn read_cached(&self, buffer: &mut Vec<u8>, offset: u64, len: usize) -> io::Result<usize> {
+        if !self.disk.state()?.draw_cached() {
+            return Ok(0);
+        }
+        let rest = usize::try_from(self.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let before = buffer.len();
+        buffer.resize(before + len.min(rest), 0);
+        let read = self.read_now(&mut buffer[before..], offset)?;
+        buffer.truncate(before + read);
+        Ok(read)
+    }
+
+    fn is_cached(&self, _offset: u64, _len: u64) -> bool {
+        self.disk.state().is_ok_and(|mut state| state.draw_cached())
+    }
+
     fn sync(&self) -> IoFuture<()> {
         let (start, end) = (self.again(), self.again());
         Box::pin(SimOp::new(self.disk.clone(), move || start.node.lock().changes(), move |upto| end.finish_sync(upto)))
