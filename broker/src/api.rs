@@ -47,13 +47,14 @@ use bytestring::ByteString;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use goatq_protocol::ApiKey;
-use goatq_protocol::frame::encode_response;
+use goatq_protocol::frame::encode_response_parts;
 use goatq_protocol::header::{HeaderError, RequestHeader};
-use goatq_protocol::wire::Response;
+use goatq_protocol::wire::{EncodeError, Part, Response};
+use goatq_storage::log::FileRange;
 
 use crate::metrics::requests::RequestTimes;
 use crate::net::budget::Charge;
-use crate::net::{CloseReason, ConnectionInfo, Outcome, Reply, Service};
+use crate::net::{Chunk, CloseReason, ConnectionInfo, Outcome, Reply, Service};
 use crate::node::Node;
 
 /// What a handler knows about the request it answers.
@@ -76,12 +77,22 @@ pub struct RequestContext {
 impl RequestContext {
     /// The reply that carries `response`.
     fn reply<R: Response>(&self, response: &R) -> Outcome {
-        self.reply_charged(response, None)
+        self.reply_with_files(response, Vec::new(), None)
     }
 
-    /// The reply that carries `response` and what it holds of the response budget.
-    fn reply_charged<R: Response>(&self, response: &R, charge: Option<Charge>) -> Outcome {
-        match encode_response(self.correlation_id, response, self.api_version) {
+    /// The reply that carries `response`, of which what is elsewhere is in these files, in order, and what it holds of the
+    /// response budget.
+    fn reply_with_files<R: Response>(&self, response: &R, files: Vec<FileRange>, charge: Option<Charge>) -> Outcome {
+        let mut files = files.into_iter();
+        let chunk = |part| match part {
+            Part::Bytes(bytes) => Ok(Chunk::Memory(bytes)),
+            Part::Elsewhere(len) => {
+                let file = files.next().filter(|file| file.len() == len as u64);
+                file.map(Chunk::File).ok_or(EncodeError::Elsewhere(len))
+            }
+        };
+        let parts = encode_response_parts(self.correlation_id, response, self.api_version);
+        match parts.and_then(|parts| parts.into_iter().map(chunk).collect()) {
             Ok(chunks) => Outcome::Reply(Reply { chunks, charge }),
             Err(error) => Outcome::Close(CloseReason::Encode(format!("{}: {error}", R::KEY))),
         }

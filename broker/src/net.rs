@@ -18,5 +18,5 @@ pub use deadlines::DeadlineConfig;
 pub use info::ConnectionInfo;
 pub use limits::LimitConfig;
 pub use server::{BindError, BoundListeners, NetConfig, Server};
-pub use service::{Outcome, Reply, Service};
+pub use service::{Chunk, Outcome, Reply, Service};
 pub use transport::SocketConfig;

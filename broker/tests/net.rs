@@ -41,7 +41,7 @@ fn reply(number: u8, len: usize) -> Outcome {
     let mut body = vec![number; len.max(1)];
     body[0] = number;
     let size = u32::try_from(body.len()).expect("small").to_be_bytes();
-    Outcome::Reply(Reply { chunks: vec![Bytes::copy_from_slice(&size), Bytes::from(body)], charge: None })
+    Outcome::Reply(Reply { chunks: vec![Bytes::copy_from_slice(&size).into(), Bytes::from(body).into()], charge: None })
 }
 
 impl Service for Tiny {

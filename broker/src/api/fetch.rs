@@ -6,6 +6,7 @@
 
 mod answer;
 mod batches;
+mod load;
 mod read;
 
 use std::time::Duration;
@@ -46,12 +47,11 @@ pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcom
     };
     let mut reading = Reading::new(cx, wanted, &begun.partitions);
     reading.until_enough().await;
-    let charge = reading.pay().await;
-    let answers = reading.load().await;
+    let (answers, charge) = reading.load().await;
     match cx.node.fetch.finish(&begun, &answer::told(&answers), cx.node.clock.monotonic()) {
         Ok(finished) => {
-            let response = answer::response(cx, &begun, answers, &finished);
-            cx.reply_charged(&response, charge)
+            let (response, files) = answer::response(cx, &begun, answers, &finished);
+            cx.reply_with_files(&response, files, charge)
         }
         Err(error) => refuse(cx, error),
     }

@@ -1,25 +1,43 @@
 //! Replies on their way out of a connection.
+//!
+//! What is in memory is written in as few calls as possible. A part of a file goes from the page cache to the socket, a piece at a
+//! time; a piece that is no longer in memory when its turn comes (the peer reads slowly and the kernel needed the room) is
+//! loaded first, so that the thread never waits for a disk. After some bytes others have a turn, however fast the peer is.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
+use futures_util::future::BoxFuture;
+use goatq_storage::log::FileRange;
 use smallvec::SmallVec;
 
 use super::budget::Charge;
-use super::service::Reply;
+use super::service::{Chunk, Reply};
 use super::transport::WriteSide;
 
 /// Slices handed to the kernel in one call.
 const SLICES: usize = 64;
+/// Most bytes of a file that are sent in one call.
+const PIECE: u64 = 512 << 10;
+/// Most bytes of memory that are written in one call: they are copied, so that costs twice as much.
+const MEMORY: usize = 256 << 10;
+/// Most bytes of a file that a connection loads at a time.
+const LOAD: u64 = 256 << 10;
+/// Bytes after which other connections of the thread have a turn.
+const TURN: usize = 512 << 10;
 
 /// Frames that wait to be written, as the chunks they were made of: payloads are not copied.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     /// The charge of a reply travels with its last chunk.
-    chunks: VecDeque<(Bytes, Option<Charge>)>,
+    chunks: VecDeque<(Chunk, Option<Charge>)>,
+    /// The first piece of the first chunk, being brought into memory.
+    loading: Option<BoxFuture<'static, io::Result<Bytes>>>,
     bytes: usize,
     written: u64,
+    /// Bytes written since others had a turn.
+    turn: usize,
 }
 
 impl Outbox {
@@ -51,16 +69,71 @@ impl Outbox {
 
     /// Writes what the socket takes. Cancel-safe.
     pub(super) async fn write(&mut self, side: &mut WriteSide<'_>) -> io::Result<()> {
-        let written = {
-            let slices: SmallVec<[IoSlice<'_>; SLICES]> =
-                self.chunks.iter().take(SLICES).map(|(chunk, _)| IoSlice::new(chunk)).collect();
-            if self.bytes == 0 { 0 } else { side.write(&slices).await? }
-        };
-        if written == 0 && self.bytes > 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+        if self.turn >= TURN {
+            self.turn = 0;
+            tokio::task::yield_now().await;
         }
+        let written = match self.chunks.front() {
+            _ if self.bytes == 0 => 0,
+            Some((Chunk::File(range), _)) => {
+                let piece = range.first(PIECE);
+                self.send(piece, side).await?
+            }
+            _ => Self::write_memory(&self.chunks, side).await?,
+        };
+        self.turn += written;
         self.advance(written);
         Ok(())
+    }
+
+    /// Writes the chunks in memory before the first one in a file.
+    async fn write_memory(chunks: &VecDeque<(Chunk, Option<Charge>)>, side: &mut WriteSide<'_>) -> io::Result<usize> {
+        let mut slices: SmallVec<[IoSlice<'_>; SLICES]> = SmallVec::new();
+        let (mut file_follows, mut room) = (false, MEMORY);
+        for (chunk, _) in chunks.iter().take(SLICES) {
+            match chunk {
+                Chunk::Memory(_) if room == 0 => break,
+                Chunk::Memory(bytes) => {
+                    let bytes = &bytes[..bytes.len().min(room)];
+                    room -= bytes.len();
+                    slices.push(IoSlice::new(bytes));
+                }
+                Chunk::File(_) => {
+                    file_follows = true;
+                    break;
+                }
+            }
+        }
+        let written = if file_follows { side.write_before_file(&slices).await? } else { side.write(&slices).await? };
+        if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+    }
+
+    /// Sends a piece of the first chunk, or loads it; what was loaded takes its place.
+    async fn send(&mut self, piece: FileRange, side: &mut WriteSide<'_>) -> io::Result<usize> {
+        if self.loading.is_none()
+            && let Some(file) = piece.as_fd()
+        {
+            // The look at the cache comes last: waiting for a slow peer may take long.
+            side.writable().await?;
+            if piece.is_cached() {
+                let len = usize::try_from(piece.len()).unwrap_or(usize::MAX);
+                return Ok(side.try_send_file(file, piece.position(), len)?.unwrap_or(0));
+            }
+        }
+        let loaded = self.loading.get_or_insert_with(|| Box::pin(piece.first(LOAD).load())).await;
+        self.loading = None;
+        let loaded =
+            loaded.inspect_err(|error| tracing::error!(%error, ?piece, "reading what is to be sent failed"))?;
+        if let Some((Chunk::File(range), _)) = self.chunks.front_mut() {
+            range.advance(loaded.len() as u64);
+            if range.is_empty() {
+                let charge = self.chunks.pop_front().and_then(|(_, charge)| charge);
+                self.chunks.push_front((Chunk::Memory(loaded), charge));
+            } else {
+                self.chunks.push_front((Chunk::Memory(loaded), None));
+            }
+        }
+        Ok(0)
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -68,7 +141,10 @@ impl Outbox {
         self.written += written as u64;
         while let Some((chunk, _)) = self.chunks.front_mut() {
             if chunk.len() > written {
-                chunk.advance(written);
+                match chunk {
+                    Chunk::Memory(bytes) => bytes.advance(written),
+                    Chunk::File(range) => range.advance(written as u64),
+                }
                 return;
             }
             written -= chunk.len();
@@ -78,27 +154,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::budget::MemoryBudget;
-
-    #[test]
-    fn partial_writes_keep_the_rest_and_the_charge_until_the_last_byte() {
-        let budget = MemoryBudget::new(100);
-        let mut outbox = Outbox::default();
-        outbox.push(Reply {
-            chunks: vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"defg")],
-            charge: budget.try_charge(100),
-        });
-        outbox.push(Reply { chunks: vec![Bytes::from_static(b"hi")], charge: None });
-        assert_eq!(outbox.bytes(), 9);
-        outbox.advance(4);
-        assert_eq!(outbox.chunks.front().map(|(chunk, _)| chunk.clone()), Some(Bytes::from_static(b"efg")));
-        assert_eq!(budget.available(), 0);
-        outbox.advance(3);
-        assert_eq!(budget.available(), 100);
-        outbox.advance(2);
-        assert!(outbox.is_empty());
-        assert_eq!((outbox.bytes(), outbox.written()), (0, 9));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use goatq_storage::log::FileRange;
 
 use super::budget::Charge;
 use super::close::CloseReason;
@@ -31,11 +32,41 @@ pub enum Outcome {
     Close(CloseReason),
 }
 
+/// A piece of a frame.
+#[derive(Debug)]
+pub enum Chunk {
+    /// In memory; record payloads are the very buffers of the log.
+    Memory(Bytes),
+    /// A part of a log's file.
+    File(FileRange),
+}
+
+impl Chunk {
+    /// Bytes left of it.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::File(range) => usize::try_from(range.len()).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether none are left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Bytes> for Chunk {
+    fn from(bytes: Bytes) -> Self {
+        Self::Memory(bytes)
+    }
+}
+
 /// A whole frame to send.
 #[derive(Debug, Default)]
 pub struct Reply {
-    /// The frame with its size in front; record payloads are the very buffers of the log.
-    pub chunks: Vec<Bytes>,
+    /// The frame with its size in front.
+    pub chunks: Vec<Chunk>,
     /// What the reply holds of the response budget until it is written.
     pub charge: Option<Charge>,
 }

@@ -5,11 +5,14 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// What is asked of the kernel for a listener and for the sockets that it accepts.
@@ -146,6 +149,48 @@ impl WriteSide<'_> {
     /// The connection broke.
     pub async fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.0.write_vectored(slices).await
+    }
+
+    /// The same for slices that a part of a file follows at once: the kernel may keep what does not fill a packet until then.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn write_before_file(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket: &tokio::net::TcpStream = self.0.as_ref();
+        let flags = i32::try_from(SendFlags::MORE.bits()).unwrap_or(0);
+        socket.async_io(Interest::WRITABLE, || SockRef::from(socket).send_vectored_with_flags(slices, flags)).await
+    }
+
+    /// Waits until the socket takes something. Cancel-safe.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await
+    }
+
+    /// Sends up to `len` bytes of a file from `position` on, as much as the socket takes now, without bringing them into this
+    /// process; `None` when it takes nothing. Blocks while the file is read: what is sent should be in the page cache.
+    ///
+    /// # Errors
+    /// The connection broke, or the file cannot be read or has ended.
+    pub fn try_send_file(&self, file: BorrowedFd<'_>, position: u64, len: usize) -> io::Result<Option<usize>> {
+        let socket: &tokio::net::TcpStream = self.0.as_ref();
+        let send = || {
+            let mut position = position;
+            loop {
+                match rustix::fs::sendfile(socket, file, Some(&mut position), len) {
+                    Err(Errno::INTR) => {}
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    result => return Ok(result?),
+                }
+            }
+        };
+        match socket.try_io(Interest::WRITABLE, send) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            result => result.map(Some),
+        }
     }
 
     /// Says that nothing more will be written.

@@ -13,6 +13,7 @@ impl View {
     pub(super) fn storage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         self.logs(encoder)?;
         self.directories(encoder)?;
+        self.reads(encoder)?;
         self.commits(encoder)
     }
 
@@ -65,6 +66,16 @@ impl View {
             metric.whole(&[("dir", dir)], i64::try_from(space.available).unwrap_or(i64::MAX))?;
         }
         Ok(())
+    }
+
+    /// Where readers found records.
+    fn reads(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts: Vec<_> = self.node.dirs.iter().map(|dir| dir.resources().read_counts()).collect();
+        let help = "Bytes of records read: from memory, sent from the page cache, loaded from files.";
+        let mut metric = Metric::counter(encoder, "goatq_log_read_bytes", help)?;
+        metric.count(&[("from", "memory")], counts.iter().map(|counts| counts.tail_bytes).sum())?;
+        metric.count(&[("from", "page_cache")], counts.iter().map(|counts| counts.cached_bytes).sum())?;
+        metric.count(&[("from", "file")], counts.iter().map(|counts| counts.loaded_bytes).sum())
     }
 
     /// Syncs to disk: `commits / turns` logs shared a turn.

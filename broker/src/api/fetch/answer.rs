@@ -7,10 +7,11 @@ use goatq_protocol::message::fetch::{
 };
 use goatq_protocol::wire::Records;
 use goatq_protocol::{ApiKey, ErrorCode, Uuid};
+use goatq_storage::log::{AbortedTxn, FileRange};
 
 use super::super::RequestContext;
 use super::super::partition_error::leader_hint;
-use super::read::Answer;
+use super::load::Found;
 use crate::config::topic::TopicCompression;
 use crate::fetch::session::{Begun, Finished, PartitionKey, Told, TopicKey};
 
@@ -23,10 +24,37 @@ const STORAGE_ERROR_VERSION: i16 = 6;
 /// Version from which replies say where the leader is.
 const LEADER_HINTS: i16 = 16;
 
+/// One partition's part of the answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) error: ErrorCode,
+    pub(super) high_watermark: i64,
+    pub(super) last_stable_offset: i64,
+    pub(super) log_start_offset: i64,
+    pub(super) diverging: Option<(i32, i64)>,
+    /// `Some` for readers with `read_committed`.
+    pub(super) aborted: Option<Vec<AbortedTxn>>,
+    pub(super) records: Found,
+}
+
+impl Answer {
+    pub(super) fn failed(error: ErrorCode) -> Self {
+        Self {
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging: None,
+            aborted: None,
+            records: Found::default(),
+        }
+    }
+}
+
 /// What the session has to know of each answer.
 pub(super) fn told(answers: &[Answer]) -> Vec<Told> {
     let told = answers.iter().map(|answer| Told {
-        records: !answer.records.is_empty(),
+        records: answer.records.len() > 0,
         high_watermark: answer.high_watermark,
         log_start_offset: answer.log_start_offset,
         error: answer.error != ErrorCode::None,
@@ -35,8 +63,14 @@ pub(super) fn told(answers: &[Answer]) -> Vec<Told> {
     told.collect()
 }
 
-/// The reply, with those answers that the session wants told.
-pub(super) fn response(cx: &RequestContext, begun: &Begun, answers: Vec<Answer>, finished: &Finished) -> FetchResponse {
+/// The reply, with those answers that the session wants told, and the parts of files that belong into it.
+pub(super) fn response(
+    cx: &RequestContext,
+    begun: &Begun,
+    answers: Vec<Answer>,
+    finished: &Finished,
+) -> (FetchResponse, Vec<FileRange>) {
+    let mut files = Vec::new();
     let mut response = FetchResponse { session_id: finished.session_id, ..FetchResponse::default() };
     let parts = begun.partitions.iter().zip(answers).zip(&finished.include);
     let mut last: Option<&TopicKey> = None;
@@ -48,12 +82,12 @@ pub(super) fn response(cx: &RequestContext, begun: &Begun, answers: Vec<Answer>,
             response.responses.push(topic(&key.topic));
             last = Some(&key.topic);
         }
-        let data = partition_data(cx, key, answer, &mut response.node_endpoints);
+        let data = partition_data(cx, key, answer, &mut response.node_endpoints, &mut files);
         if let Some(topic) = response.responses.last_mut() {
             topic.partitions.push(data);
         }
     }
-    response
+    (response, files)
 }
 
 fn topic(key: &TopicKey) -> FetchableTopicResponse {
@@ -69,6 +103,7 @@ fn partition_data(
     key: &PartitionKey,
     mut answer: Answer,
     endpoints: &mut Vec<NodeEndpoint>,
+    files: &mut Vec<FileRange>,
 ) -> PartitionData {
     if cx.api_version < ZSTD_VERSION && demands_zstd(cx, key) {
         answer = Answer::failed(ErrorCode::UnsupportedCompressionType);
@@ -79,6 +114,14 @@ fn partition_data(
     if answer.error != ErrorCode::None {
         cx.node.metrics.requests.errors(ApiKey::Fetch, answer.error, 1);
     }
+    let records = match answer.records {
+        Found::Memory(chunks) => Records::from_iter(chunks),
+        Found::File(range) => {
+            let len = usize::try_from(range.len()).unwrap_or(usize::MAX);
+            files.push(range);
+            Records::elsewhere(len)
+        }
+    };
     let diverging = answer.diverging.map(|(epoch, end_offset)| EpochEndOffset { epoch, end_offset });
     PartitionData {
         partition_index: key.partition,
@@ -92,7 +135,7 @@ fn partition_data(
                 .map(|txn| AbortedTransaction { producer_id: txn.producer_id, first_offset: txn.first_offset })
                 .collect()
         }),
-        records: Some(Records::from_iter(answer.records)),
+        records: Some(records),
         diverging_epoch: diverging.unwrap_or_default(),
         current_leader: hint(cx, key, answer.error, endpoints),
         ..PartitionData::default()

@@ -1,24 +1,17 @@
-//! Reading the partitions of a fetch: until there is enough or time is over, within what may be held in memory.
+//! Looking at the partitions of a fetch until there is enough or time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use goatq_protocol::ErrorCode;
-use goatq_storage::log::{AbortedTxn, LogSlice};
 use tokio::time::Instant;
 
 use super::super::RequestContext;
 use super::super::partition_error::{leader_code, missing, read_code};
-use super::batches::end_of;
 use crate::fetch::planner::{Isolation, Planner, ReadBounds};
 use crate::fetch::session::{PartitionKey, Position, TopicKey};
-use crate::net::budget::Charge;
 use crate::partition::{Partition, PartitionRead, PartitionReadError, TopicPartitions};
 use crate::purgatory::{Place, Signal};
-
-/// Shortest time that a reply waits for memory when others hold all of it.
-const MEMORY_WAIT: Duration = Duration::from_millis(500);
 
 /// What the whole request asks for.
 #[derive(Debug, Clone, Copy)]
@@ -31,48 +24,21 @@ pub(super) struct Wanted {
 }
 
 /// A partition of the request.
-struct Target<'a> {
-    position: &'a Position,
+pub(super) struct Target<'a> {
+    pub(super) position: &'a Position,
     /// Known to this node, or why not.
-    partition: Result<Arc<Partition>, ErrorCode>,
+    pub(super) partition: Result<Arc<Partition>, ErrorCode>,
     /// The newest look at it.
-    read: Result<PartitionRead, ErrorCode>,
-    diverging: Option<(i32, i64)>,
-}
-
-/// One partition's part of the answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) error: ErrorCode,
-    pub(super) high_watermark: i64,
-    pub(super) last_stable_offset: i64,
-    pub(super) log_start_offset: i64,
+    pub(super) read: Result<PartitionRead, ErrorCode>,
     pub(super) diverging: Option<(i32, i64)>,
-    /// `Some` for readers with `read_committed`.
-    pub(super) aborted: Option<Vec<AbortedTxn>>,
-    pub(super) records: Vec<Bytes>,
-}
-
-impl Answer {
-    pub(super) fn failed(error: ErrorCode) -> Self {
-        Self {
-            error,
-            high_watermark: -1,
-            last_stable_offset: -1,
-            log_start_offset: -1,
-            diverging: None,
-            aborted: None,
-            records: Vec::new(),
-        }
-    }
 }
 
 /// A fetch under way.
 pub(super) struct Reading<'a> {
-    cx: &'a RequestContext,
-    wanted: Wanted,
-    deadline: Instant,
-    targets: Vec<Target<'a>>,
+    pub(super) cx: &'a RequestContext,
+    pub(super) wanted: Wanted,
+    pub(super) deadline: Instant,
+    pub(super) targets: Vec<Target<'a>>,
 }
 
 impl<'a> Reading<'a> {
@@ -162,67 +128,6 @@ impl<'a> Reading<'a> {
         }
         Places::Taken(places)
     }
-
-    /// Takes from the response budget what the records will occupy. When there is less, the reply holds less; when there is
-    /// nothing in time, it holds no records.
-    pub(super) async fn pay(&mut self) -> Option<Charge> {
-        let lengths = self.targets.iter().filter_map(|target| target.read.as_ref().ok().map(PartitionRead::max_len));
-        let (mut total, mut first) = (0_usize, 0);
-        for len in lengths {
-            total += len;
-            if first == 0 {
-                first = len;
-            }
-        }
-        if total == 0 {
-            return None;
-        }
-        let budget = &self.cx.node.fetch.budget;
-        let paid = match budget.try_charge_between(first, total) {
-            Some(paid) => Some(paid),
-            None => {
-                let deadline = self.deadline.max(Instant::now() + MEMORY_WAIT);
-                tokio::time::timeout_at(deadline, budget.charge(first)).await.ok().map(|charge| (first, charge))
-            }
-        };
-        let granted = paid.as_ref().map_or(0, |(bytes, _)| *bytes);
-        if granted < total {
-            self.cut(granted, paid.is_some());
-        }
-        paid.map(|(_, charge)| charge)
-    }
-
-    /// Keeps the first records and as many of the others as fit in `bytes`.
-    fn cut(&mut self, bytes: usize, mut first: bool) {
-        let mut left = bytes;
-        for read in self.targets.iter_mut().filter_map(|target| target.read.as_mut().ok()) {
-            let len = read.max_len();
-            if len == 0 {
-                continue;
-            }
-            if first || len <= left {
-                left = left.saturating_sub(len);
-                first = false;
-            } else {
-                read.slice = None;
-            }
-        }
-    }
-
-    /// Brings the records into memory.
-    pub(super) async fn load(self) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(self.targets.len());
-        for target in self.targets {
-            let answer = match (target.partition, target.read) {
-                (Ok(partition), Ok(read)) => {
-                    load_one(&partition, target.position, read, target.diverging, self.wanted.isolation).await
-                }
-                (Err(error), _) | (_, Err(error)) => Answer::failed(error),
-            };
-            answers.push(answer);
-        }
-        answers
-    }
 }
 
 enum Places {
@@ -266,51 +171,6 @@ fn read(
             Err(read_code(&error))
         }
     }
-}
-
-async fn load_one(
-    partition: &Arc<Partition>,
-    position: &Position,
-    read: PartitionRead,
-    diverging: Option<(i32, i64)>,
-    isolation: Isolation,
-) -> Answer {
-    let PartitionRead { high_watermark, last_stable_offset, log_start_offset, slice } = read;
-    let loaded = async {
-        let records = match slice {
-            Some(slice) => load_slice(slice).await?,
-            None => Vec::new(),
-        };
-        let aborted = match isolation {
-            Isolation::LastStableOffset => match end_of(&records) {
-                Some(end) => Some(partition.aborted_transactions(position.fetch_offset, end).await?),
-                None => Some(Vec::new()),
-            },
-            Isolation::HighWatermark | Isolation::LogEnd => None,
-        };
-        Ok::<_, PartitionReadError>((records, aborted))
-    };
-    match loaded.await {
-        Ok((records, aborted)) => {
-            let counts = partition.counts();
-            counts.fetch_requests.add(1);
-            counts.bytes_out.add(records.iter().map(|chunk| chunk.len() as u64).sum());
-            let error = ErrorCode::None;
-            Answer { error, high_watermark, last_stable_offset, log_start_offset, diverging, aborted, records }
-        }
-        Err(error) => {
-            tracing::error!(?partition, offset = position.fetch_offset, %error, "loading records failed");
-            partition.counts().failed_fetch_requests.add(1);
-            Answer::failed(read_code(&error))
-        }
-    }
-}
-
-async fn load_slice(slice: LogSlice) -> Result<Vec<Bytes>, PartitionReadError> {
-    if let Some(chunks) = slice.in_memory() {
-        return Ok(chunks.to_vec());
-    }
-    Ok(slice.load().await?)
 }
 
 /// Finds partitions; consecutive ones are mostly of one topic.
