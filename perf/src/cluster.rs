@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bytestring::ByteString;
 use goatq_protocol::message::create_topics::{CreatableTopic, CreatableTopicConfig};
 use goatq_protocol::message::delete_topics::DeleteTopicState;
-use goatq_protocol::message::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use goatq_protocol::message::list_offsets::{LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsTopic};
 use goatq_protocol::message::metadata::{MetadataRequestTopic, MetadataResponseTopic};
 use goatq_protocol::message::{
     CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse,
@@ -59,7 +59,23 @@ pub(crate) async fn create(bootstrap: &str, topics: &[String], spec: &TopicSpec)
             check(topic.error_code).with_context(|| format!("creating topic {}: {said}", topic.name))?;
         }
     }
-    wait_for_leaders(&mut connection, topics).await
+    wait_for_leaders(&mut connection, topics).await?;
+    let serve = serve_all(bootstrap, topics);
+    tokio::time::timeout(LEADERS_WITHIN, serve).await.context("topics are not served")?
+}
+
+/// Waits until leaders answer for all partitions: brokers may tell of a leader before it knows that it is one.
+async fn serve_all(bootstrap: &str, topics: &[String]) -> Result<()> {
+    for group in by_leader(&partitions(bootstrap, topics).await?) {
+        let leader = &group.first().context("a leader without partitions")?.leader;
+        let mut connection = Connection::open(leader).await?;
+        while let Err(error) = offsets(&mut connection, &group, LATEST_TIMESTAMP).await {
+            // Any other error than one in the answer means that the connection is lost.
+            ensure!(error.downcast_ref::<std::io::Error>().is_none(), "{error:#}");
+            tokio::time::sleep(LEADERS_POLL).await;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes topics, and waits until they are gone. Topics that do not exist are fine.

@@ -3,6 +3,7 @@
 mod goals;
 mod html;
 mod markdown;
+mod omb;
 mod plot;
 mod summary;
 mod system;
@@ -89,6 +90,12 @@ fn write(args: &CompareArgs, comparison: &Comparison) -> Result<()> {
     }
     if let Some(path) = &args.html {
         write_text(path, &html::render(comparison))?;
+    }
+    if let Some(folder) = &args.omb {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+        for (name, result) in omb::results(comparison) {
+            write_json(&folder.join(name), &result)?;
+        }
     }
     Ok(())
 }
@@ -218,19 +225,16 @@ impl<'a> Bench<'a> {
     /// Runs the first workload against everyone without counting it: compilers at run time, caches and files warm up.
     fn prime(&mut self, workloads: &[Workload]) -> Result<()> {
         let Some(first) = workloads.first().filter(|_| !self.args.prime.is_zero()) else { return Ok(()) };
-        let mut first = Workload {
-            duration_s: self.args.prime.as_secs_f64(),
-            warm_up_s: 0.0,
-            durabilities: vec![Durability::PageCache],
-            ..first.clone()
-        };
+        let mut first = Workload { duration_s: self.args.prime.as_secs_f64(), warm_up_s: 0.0, ..first.clone() };
         if matches!(first.rate, Rate::ShareOf { .. }) || matches!(first.task, Task::Drain | Task::ColdRead) {
             (first.rate, first.task) = (Rate::Full, Task::Produce);
         }
         for index in 0..self.systems.len() {
-            let site = self.systems[index].site(Durability::PageCache, None);
-            eprintln!("warming up {}", site.label);
-            self.interruptible(execute(&first, &site))?;
+            for durability in &first.durabilities {
+                let site = self.systems[index].site(*durability, None);
+                eprintln!("warming up {}", site.label);
+                self.interruptible(execute(&first, &site))?;
+            }
         }
         Ok(())
     }
@@ -271,9 +275,11 @@ impl<'a> Bench<'a> {
             _ => None,
         };
         let site = self.systems[system].site(durability, rate);
-        // Nobody pays for another's writes.
-        rustix::fs::sync();
         let settle = self.args.settle;
+        if !settle.is_zero() {
+            // Nobody pays for another's writes.
+            rustix::fs::sync();
+        }
         let done = self.interruptible(async {
             tokio::time::sleep(settle).await;
             let limit = Duration::from_secs_f64(workload.duration_s + workload.warm_up_s) + self.args.patience;

@@ -95,13 +95,19 @@ pub(crate) async fn lanes(hands: &[Hand], load: &LoadArgs, rate: Option<f64>, st
                 Some(Schedule { rate, index, senders: hands.len(), pacer, alarm: Alarm::new()?, sent: 0 })
             }
         };
+        // Batches of any size are not kept: there would be too many.
+        let any_size = load.scatter || !load.linger.is_zero();
         let sending = Sending {
             sender,
             version: versions.of::<ProduceRequest>()?,
             partitions: hand.partitions.clone(),
             next_partition: hand.first,
             scatter: load.scatter.then(|| StdRng::seed_from_u64(load.seed.wrapping_add(index as u64))),
-            source: if stamped { Source::Stamped(payloads) } else { Source::Templates(Templates::new(payloads)) },
+            source: if stamped || any_size {
+                Source::Stamped(payloads)
+            } else {
+                Source::Templates(Templates::new(payloads))
+            },
             acks: load.acks,
             full: load.records_per_batch(),
             linger: load.linger,

@@ -34,7 +34,7 @@ pub(crate) struct CompareArgs {
     /// Seconds of the first workload that everyone gets before anything is measured
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
     pub(crate) prime: Duration,
-    /// Seconds of rest before each run
+    /// Seconds of rest before each run, once everything dirty is on disk; 0 does without both
     #[arg(long, default_value = "0.5", value_parser = parse_seconds)]
     pub(crate) settle: Duration,
     /// Seconds that a run may take beyond its duration, for topics, backlogs and late answers
@@ -64,6 +64,9 @@ pub(crate) struct CompareArgs {
     /// Writes a page with plots to this file
     #[arg(long)]
     pub(crate) html: Option<PathBuf>,
+    /// Writes results under the keys of OpenMessaging Benchmark to this folder, a file for each system, mode and workload
+    #[arg(long)]
+    pub(crate) omb: Option<PathBuf>,
     /// Only these modes
     #[arg(long, value_delimiter = ',')]
     pub(crate) durability: Vec<Durability>,

@@ -39,7 +39,8 @@ pub(super) fn bars(title: &str, bars: &[Bar], floor: Option<f64>) -> String {
         return String::new();
     }
     let x = |value: f64| LEFT + (RIGHT - LEFT) * (value / most).clamp(0.0, 1.0);
-    let height = 30.0 + STEP * bars.len() as f64;
+    let bottom = 26.0 + STEP * bars.len() as f64;
+    let height = bottom + if floor.is_some() { 18.0 } else { 2.0 };
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{0}\"><text class=\"title\" x=\"4\" y=\"15\">{0}</text>",
         escape(title)
@@ -77,11 +78,12 @@ pub(super) fn bars(title: &str, bars: &[Bar], floor: Option<f64>) -> String {
     if let Some(floor) = floor {
         let _ = write!(
             svg,
-            "<path class=\"floor\" d=\"M{0:.1} 20V{1:.1}\"/><text class=\"floor-label\" x=\"{0:.1}\" y=\"15\" text-anchor=\"middle\">floor \
+            "<path class=\"floor\" d=\"M{0:.1} 20V{1:.1}\"/><text class=\"floor-label\" x=\"{0:.1}\" y=\"{3:.1}\" text-anchor=\"middle\">floor \
              {2}</text>",
             x(floor),
-            height - 4.0,
-            number(floor)
+            bottom,
+            number(floor),
+            bottom + 12.0
         );
     }
     svg.push_str("</svg>");
