@@ -17,6 +17,8 @@ use crate::workload::{Durability, Site};
 const RETRY: Duration = Duration::from_millis(50);
 /// How long a broker may take to serve.
 const START_WITHIN: Duration = Duration::from_secs(120);
+/// How long a command may go on once its broker serves, if it is not the broker itself.
+const NOTICE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a broker may take to stop before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -136,26 +138,7 @@ impl System {
         let bootstrap = format!("127.0.0.1:{port}");
         // From here on it is stopped whatever happens.
         let mut started = Started { child, pids: Vec::new(), folder };
-        let clock = Clock::start();
-        loop {
-            let ended = started.child.try_wait()?;
-            let said = std::fs::read_to_string(&output).unwrap_or_default();
-            started.pids = match ended {
-                Some(status) if status.success() => pid_in(&said).into_iter().collect(),
-                Some(status) => bail!("{} ended ({status}): {}", start.name, last_lines(&said)),
-                None => leaves(started.child.id()),
-            };
-            if ended.is_some() && started.pids.is_empty() {
-                bail!("{} ended without printing the process id of a broker: {}", start.name, last_lines(&said));
-            }
-            if Connection::open(&bootstrap).await.is_ok() {
-                break;
-            }
-            if clock.now() > START_WITHIN {
-                bail!("{} does not serve: {}", start.name, last_lines(&said));
-            }
-            tokio::time::sleep(RETRY).await;
-        }
+        started.pids = serving(&mut started.child, start, &bootstrap, &output).await?;
         let (name, pids) = (start.name.clone(), started.pids.clone());
         Ok(Self { dialect: Dialect::of(&name), name, bootstrap, pids, _started: Some(started) })
     }
@@ -172,6 +155,35 @@ impl System {
     }
 }
 
+/// Waits until the broker serves; the processes that it is.
+async fn serving(child: &mut Child, start: &Start, bootstrap: &str, output: &Path) -> Result<Vec<u32>> {
+    let clock = Clock::start();
+    let mut since = None;
+    loop {
+        let ended = child.try_wait()?;
+        let said = std::fs::read_to_string(output).unwrap_or_default();
+        let pids: Vec<u32> = match ended {
+            Some(status) if status.success() => pid_in(&said).into_iter().collect(),
+            Some(status) => bail!("{} ended ({status}): {}", start.name, last_lines(&said)),
+            None => leaves(child.id()),
+        };
+        if pids.is_empty() {
+            bail!("{} ended without printing the process id of a broker: {}", start.name, last_lines(&said));
+        }
+        if since.is_none() && Connection::open(bootstrap).await.is_ok() {
+            since = Some(clock.now());
+        }
+        // A script that waits for its broker notices after a moment, and ends.
+        if since.is_some_and(|since| ended.is_some() || clock.now() > since + NOTICE_WITHIN) {
+            return Ok(pids);
+        }
+        if clock.now() > START_WITHIN {
+            bail!("{} does not serve: {}", start.name, last_lines(&said));
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
 fn log_file(folder: &TempDir) -> Result<PathBuf> {
     let path = folder.path();
     let name = path.file_name().context("a folder without a name")?.to_string_lossy().into_owned();
@@ -180,7 +192,10 @@ fn log_file(folder: &TempDir) -> Result<PathBuf> {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let pids = self.pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+        // One that does not serve yet is what its command has come to so far.
+        let starting = self.pids.is_empty() && self.child.try_wait().is_ok_and(|ended| ended.is_none());
+        let pids = if starting { leaves(self.child.id()) } else { self.pids.clone() };
+        let pids = pids.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let pids: Vec<Pid> = pids.collect();
         let alive = |child: &mut Child| {
             // A child that has ended stays until it is waited for.
@@ -191,9 +206,6 @@ impl Drop for Started {
             for pid in &pids {
                 // It may have ended by itself.
                 kill_process(*pid, signal).ok();
-            }
-            if pids.is_empty() {
-                self.child.kill().ok();
             }
             let clock = Clock::start();
             while alive(&mut self.child) && clock.now() < STOP_WITHIN {
