@@ -148,6 +148,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whoever reads says himself what is read ahead; the system shall not do it. For good, and only a wish.
+    fn no_read_ahead(&self) {}
+
     /// Makes what was written before the first poll, and the length, durable (`fdatasync`; `fsync` for a directory).
     fn sync(&self) -> IoFuture<()>;
 

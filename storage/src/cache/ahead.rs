@@ -20,7 +20,9 @@ const PARTS: usize = 16;
 /// How long a part waits for its reader.
 const PATIENCE_MS: i64 = 10_000;
 /// Longest part, in bytes.
-pub(crate) const MAX_PART: usize = 1 << 20;
+const MAX_PART: usize = 1 << 20;
+/// Shortest part that is worth a read; a reader that takes less of it finds the rest in the page cache.
+pub(crate) const MIN_PART: usize = 256 << 10;
 
 struct Part {
     content_id: u64,
@@ -62,6 +64,11 @@ impl ReadAhead {
             }
             parts.push_back(Part { content_id, position, seen_ms: None, read });
         }
+    }
+
+    /// Whether there is a part that begins at a position of a file.
+    pub(crate) fn has(&self, content_id: u64, position: u64) -> bool {
+        self.parts.lock().iter().any(|part| (part.content_id, part.position) == (content_id, position))
     }
 
     /// What was read, or is being read, from a position of a file on.
@@ -112,6 +119,7 @@ mod tests {
             ahead.start(&file, 1, position * 100, 1_000);
         }
         assert_eq!(ahead.len(), PARTS);
+        assert!(ahead.has(1, 3_900) && !ahead.has(1, 0));
         assert!(ahead.take(1, 0).is_none(), "made room");
         assert!(ahead.take(2, 3_900).is_none(), "another file");
         let mut read = ahead.take(1, 3_900).unwrap();

@@ -6,12 +6,15 @@ use std::{
     io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use rustix::{
-    fs::{FallocateFlags, FlockOperation},
+    fs::{Advice, FallocateFlags, FlockOperation},
     io::Errno,
 };
 
@@ -61,7 +64,7 @@ impl<D: Driver> OsDisk<D> {
     }
 
     fn file(&self, file: File, sync: SyncKind) -> Arc<dyn DiskFile> {
-        Arc::new(OsFile { file: Arc::new(file), driver: self.driver.clone(), sync })
+        Arc::new(OsFile { file: Arc::new(file), driver: self.driver.clone(), sync, advised: AtomicBool::new(false) })
     }
 }
 
@@ -177,6 +180,8 @@ struct OsFile<D> {
     file: Arc<File>,
     driver: Arc<D>,
     sync: SyncKind,
+    /// The kernel was told not to read ahead.
+    advised: AtomicBool,
 }
 
 /// The most bytes one call writes or reads on Linux, rounded down.
@@ -243,7 +248,8 @@ impl<D: Driver> DiskFile for OsFile<D> {
     }
 
     fn read(&self, offset: u64, len: usize) -> IoFuture<Bytes> {
-        let this = OsFile { file: self.file.clone(), driver: self.driver.clone(), sync: self.sync };
+        let (file, driver, sync) = (self.file.clone(), self.driver.clone(), self.sync);
+        let this = OsFile { file, driver, sync, advised: AtomicBool::new(true) };
         Box::pin(async move {
             let rest = this.len()?.saturating_sub(offset);
             let len = len.min(usize::try_from(rest).unwrap_or(usize::MAX));
@@ -285,6 +291,13 @@ impl<D: Driver> DiskFile for OsFile<D> {
         // Pages that are just being read count already. They arrive in order: when the last one is there, all are.
         let mut probe = Vec::with_capacity(1);
         self.read_cached(&mut probe, last, 1).is_ok_and(|read| read == 1)
+    }
+
+    fn no_read_ahead(&self) {
+        if !self.advised.swap(true, Ordering::Relaxed) {
+            // A file system that does not know the advice does what it does.
+            let _ = rustix::fs::fadvise(&*self.file, 0, None, Advice::Random);
+        }
     }
 
     fn sync(&self) -> IoFuture<()> {

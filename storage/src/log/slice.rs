@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::{FileRange, Log};
 use crate::{
+    cache::ahead::MIN_PART,
     error::ReadError,
     segment::{
         Segment,
@@ -184,7 +185,8 @@ impl Pending {
             match self.look().await {
                 Ok(Found::Extent(extent)) => {
                     let range = FileRange::new(self.place.segment.log.get()?, extent.start, extent.end - extent.start);
-                    if !range.is_cached() {
+                    let content_id = self.place.segment.log.content_id();
+                    if self.log.resources.ahead.has(content_id, extent.start) || !range.is_cached() {
                         self.cold = true;
                         self.range.max_bytes = usize::try_from(range.len()).unwrap_or(usize::MAX);
                         self.remember(self.range.offset, extent.start);
@@ -243,6 +245,8 @@ impl Pending {
         let reader = self.log.reader(&config);
         let view = self.view(&reader).await?;
         let hint = self.hint(&view);
+        // The few bytes looked at here would make the kernel read megabytes at once, and writes wait behind them.
+        self.place.segment.log.get()?.no_read_ahead();
         match reader.locate(&view, self.range, self.place.end_offset, hint).await {
             Err(ReadError::Corrupt { .. }) if hint.is_some() => {
                 reader.locate(&view, self.range, self.place.end_offset, None).await
@@ -278,7 +282,7 @@ impl Pending {
             if hint.is_some() {
                 let rest = usize::try_from(view.end.saturating_sub(position)).unwrap_or(usize::MAX);
                 let file = self.place.segment.log.get()?;
-                ahead.start(&file, content_id, position, self.range.max_bytes.min(rest));
+                ahead.start(&file, content_id, position, self.range.max_bytes.max(MIN_PART).min(rest));
             }
         }
         Ok(read)

@@ -28,7 +28,7 @@ const COPY_BYTES: u64 = 8 << 10;
 
 /// Bytes that one reply loads from a disk, but for a first batch that is larger: a reader of old data gets smaller replies,
 /// and while it works on one of them others have the disk and the memory.
-const COLD_BYTES: usize = 4 << 20;
+const COLD_BYTES: usize = 1 << 20;
 
 /// Records of one partition.
 #[derive(Debug)]
