@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use goatq_integration::client::{self, PATIENCE};
@@ -91,11 +90,8 @@ fn create_topic(node: &Node) {
 }
 
 /// Cuts the log from the front in steps, then leaves the rest to retention.
-fn shorten(node: &Node, stop: &AtomicBool) {
+fn shorten(node: &Node) {
     for step in 1..=10 {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
         let mut offsets = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
             offsets.add_partition_offset(TOPIC, partition, Offset::Offset(step * 100)).unwrap();
@@ -133,17 +129,15 @@ fn files_roll_and_go_under_their_readers() {
     // What is in memory for consumers at the end is gone with the process.
     node.terminate().unwrap();
     node.restart().unwrap();
-    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let readers: Vec<_> = ["1000", "30000", "1048576"]
             .map(|fetch_bytes| scope.spawn(|| read_through(&node, fetch_bytes, STORED + MORE)))
             .into();
-        scope.spawn(|| shorten(&node, &stop));
+        scope.spawn(|| shorten(&node));
         produce(&node, STORED..STORED + MORE);
         for reader in readers {
             assert!(reader.join().unwrap() > 0);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(read_bytes(&node, "page_cache") > 0, "parts of files were sent");
     let deadline = Instant::now() + PATIENCE;
