@@ -11,6 +11,7 @@
 //! What every twin promises:
 //! - Writes go to the page cache and are readable at once by every handle; nothing is durable before [`DiskFile::sync`]
 //!   returned `Ok` for a call that began after the write returned.
+//! - A write of a [`DirectFile`] is durable when it ended with success, and that says nothing about other writes.
 //! - A new, renamed or removed name is durable only after its directory was synced ([`Disk::sync_dir`], or a handle from
 //!   [`Disk::open_dir`] and [`DiskFile::sync`]).
 //! - After a failed write or sync the content of the file is unknown and no later sync says anything about it.
@@ -30,6 +31,7 @@ use bytes::Bytes;
 
 pub mod blocking;
 pub mod conformance;
+pub mod direct;
 mod os;
 pub mod parallel;
 pub mod sim;
@@ -39,6 +41,8 @@ pub mod uring;
 /// A disk operation under way. It starts when it is first polled; from then on it runs to its end even if the future is
 /// dropped, and it owns every buffer it needs.
 pub type IoFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'static>>;
+
+pub use direct::{AlignedBuffer, DirectFile};
 
 /// How [`Disk::open`] treats a file that exists or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,13 @@ pub trait FileLock: Send + Sync + fmt::Debug {}
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a regular file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens a regular file, made empty when it does not exist, for writes past the page cache. `Unsupported` on disks without
+    /// them.
+    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
+        let text = format!("{}: this disk has no direct writes", path.display());
+        Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    }
 
     /// Opens a directory so that its names can be made durable with [`DiskFile::sync`] beside the files of a group
     /// commit. Every other call on the handle fails.

@@ -17,8 +17,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    IoFuture,
-    os::{Driver, OsDisk, PartialRead, SyncKind, read_fully, sync_file},
+    AlignedBuffer, IoFuture,
+    os::{DirectWrite, Driver, OsDisk, PartialRead, SyncKind, read_fully, sync_file, write_fully},
 };
 
 /// Calls queued or running at one time.
@@ -131,6 +131,13 @@ impl Driver for Threads {
             read.filled += read_fully(&file, &mut read.buffer[read.filled..], offset)?;
             read.buffer.truncate(read.filled);
             Ok(Bytes::from(read.buffer))
+        })
+    }
+
+    fn write(&self, file: Arc<File>, mut write: DirectWrite) -> IoFuture<AlignedBuffer> {
+        self.run(move || {
+            write_fully(&file, &mut write)?;
+            Ok(write.buffer)
         })
     }
 

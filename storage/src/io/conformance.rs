@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Disk, DiskFile, Entry, IoFuture, OpenMode, read_small_file, replace_file};
+use super::{AlignedBuffer, Disk, DiskFile, Entry, IoFuture, direct::ALIGNMENT, OpenMode, read_small_file, replace_file};
 
 /// The whole suite, below `dir`, which must exist.
 pub async fn all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
@@ -31,6 +31,7 @@ pub async fn all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     names(disk, &fresh("names")?)?;
     removing(disk, &fresh("removing")?)?;
     syncing(disk, &fresh("syncing")?).await?;
+    direct(disk, &fresh("direct")?).await?;
     many_at_once(disk, &fresh("many")?).await?;
     locking(disk, &fresh("locking")?)?;
     space(disk, &fresh("space")?)?;
@@ -218,6 +219,37 @@ async fn syncing(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.remove_file(&dir.join("file"))?;
     write(&*file, 0, &[2; 10_000])?;
     file.sync().await
+}
+
+fn filled(byte: u8, blocks: usize) -> AlignedBuffer {
+    let mut buffer = AlignedBuffer::new(blocks * ALIGNMENT);
+    assert!(buffer.push(&vec![byte; blocks * ALIGNMENT]), "it was made for so much");
+    buffer
+}
+
+async fn direct(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let (path, block) = (dir.join("file"), ALIGNMENT as u64);
+    refused(disk.open_direct(&dir.join("no/file")), ErrorKind::NotFound);
+    refused(disk.open_direct(dir), ErrorKind::IsADirectory);
+    let file = disk.open_direct(&path)?;
+    assert!(file.is_empty()?);
+    let buffer = file.write(filled(1, 4), 0).await?;
+    assert_eq!(buffer.len(), 4 * ALIGNMENT, "the buffer comes back");
+    file.write(filled(2, 1), block).await?;
+    assert_eq!(file.len()?, 4 * block);
+    let again = disk.open_direct(&path)?;
+    assert_eq!(again.len()?, 4 * block, "an existing file is left as it is");
+    let parts = [(0, 3), (2, 4), (4, 5)];
+    let writes = parts.map(|(at, byte)| again.write(filled(byte, 1), at * block));
+    join_all(writes).await.into_iter().try_for_each(|written| written.map(drop))?;
+    // One that nobody waits for goes on.
+    start(&mut file.write(filled(6, 1), 6 * block));
+    file.write(filled(7, 1), 7 * block).await?;
+    let content = read(&*disk.open(&path, OpenMode::Read)?, 0, 6 * ALIGNMENT)?;
+    let bytes: Vec<u8> = content.chunks(ALIGNMENT).map(|part| part[0]).collect();
+    assert_eq!(bytes, [3, 2, 4, 1, 5, 0]);
+    assert!(content.chunks(ALIGNMENT).all(|part| part.iter().all(|byte| *byte == part[0])));
+    Ok(())
 }
 
 async fn many_at_once(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

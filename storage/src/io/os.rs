@@ -18,7 +18,13 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory, syscall};
+use super::{
+    AlignedBuffer, DirectFile, Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory, syscall,
+};
+
+mod direct;
+
+pub(super) use direct::write_fully;
 
 #[cfg(test)]
 mod tests;
@@ -43,10 +49,24 @@ pub enum SyncKind {
     All,
 }
 
+/// A direct write.
+#[derive(Debug)]
+pub struct DirectWrite {
+    /// What is written, all of it.
+    pub(super) buffer: AlignedBuffer,
+    /// Where to.
+    pub(super) offset: u64,
+    /// Bytes that are written already.
+    pub(super) done: usize,
+}
+
 /// Carries the calls that may wait for the device. Dropping it waits for those under way.
 pub trait Driver: Send + Sync + std::fmt::Debug + 'static {
     /// Reads what is missing; shorter at the end of the file.
     fn read(&self, file: Arc<File>, read: PartialRead) -> IoFuture<Bytes>;
+
+    /// Writes all of a buffer into a file that was opened for it.
+    fn write(&self, file: Arc<File>, write: DirectWrite) -> IoFuture<AlignedBuffer>;
 
     /// Syncs a file or directory.
     fn sync(&self, file: Arc<File>, kind: SyncKind) -> IoFuture<()>;
@@ -94,6 +114,10 @@ impl<D: Driver> Disk for OsDisk<D> {
             return Err(Errno::ISDIR.into());
         }
         Ok(self.file(file, SyncKind::Data))
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
+        Ok(Arc::new(direct::OsDirect::open(path, self.driver.clone())?))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

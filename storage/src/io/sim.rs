@@ -19,11 +19,13 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Disk, DiskFile, Entry, FileLock, OpenMode, Space, same_directory};
+use super::{DirectFile, Disk, DiskFile, Entry, FileLock, OpenMode, Space, same_directory};
 
 mod crash;
+mod direct;
 mod file;
 mod node;
+mod operation;
 mod sparse;
 #[cfg(test)]
 mod tests;
@@ -59,6 +61,8 @@ pub struct SimCounters {
     pub written_bytes: u64,
     /// Syncs of files that ended.
     pub syncs: u64,
+    /// Direct writes that ended.
+    pub direct_writes: u64,
     /// Syncs of directories that ended.
     pub dir_syncs: u64,
     /// Files opened.
@@ -97,6 +101,7 @@ struct State {
     used: u64,
     slowness: u32,
     uncached_percent: u32,
+    hasty: bool,
     faults: Vec<Fault>,
     locks: BTreeMap<PathBuf, u64>,
     counters: SimCounters,
@@ -113,6 +118,7 @@ impl State {
             used: 0,
             slowness: 0,
             uncached_percent: 0,
+            hasty: false,
             faults: Vec::new(),
             locks: BTreeMap::new(),
             counters: SimCounters::default(),
@@ -180,6 +186,7 @@ impl SimDisk {
             fresh.capacity = state.capacity;
             fresh.slowness = state.slowness;
             fresh.uncached_percent = state.uncached_percent;
+            fresh.hasty = state.hasty;
         }
         image
     }
@@ -218,6 +225,12 @@ impl SimDisk {
         self.shared.lock().uncached_percent = percent;
     }
 
+    /// Lets syncs of files and direct writes report success when they begin and have their effect with the next one of that file,
+    /// as a disk does that acknowledges before it has written. For tests that must catch exactly that.
+    pub fn set_hasty(&self, hasty: bool) {
+        self.shared.lock().hasty = hasty;
+    }
+
     /// Flips one bit of a file, durably, as bit rot does.
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) -> io::Result<()> {
         let state = self.state()?;
@@ -231,6 +244,29 @@ impl SimDisk {
             }
         }
         Ok(())
+    }
+
+    /// Finds or makes a file.
+    fn open_node(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<Mutex<FileNode>>> {
+        let mut state = self.state()?;
+        let (dir, name) = parent_of(&state.root, path)?;
+        if mode != OpenMode::Read && state.faulty(path, |fault| matches!(fault, Fault::FailNames(_)), true) {
+            return Err(eio("simulated error of a directory"));
+        }
+        let found = dir.lock().live.get(&name).cloned();
+        let node = match (found, mode) {
+            (Some(_), OpenMode::CreateNew) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, path)),
+            (Some(Node::File(file)), _) => file,
+            (Some(Node::Dir(_)), _) => return Err(wrong_kind(io::ErrorKind::IsADirectory, path)),
+            (None, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                let file = Arc::new(Mutex::new(FileNode::new(path.to_owned())));
+                dir.lock().change(NameChange::Link { name, node: Node::File(file.clone()) });
+                file
+            }
+        };
+        state.counters.opens += 1;
+        Ok(node)
     }
 
     /// What was asked so far, over all lives of the process; a crash image starts at zero.
@@ -325,25 +361,13 @@ fn remove_all(state: &mut State, dir: &Arc<Mutex<DirNode>>) {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.state()?;
-        let (dir, name) = parent_of(&state.root, path)?;
-        if mode != OpenMode::Read && state.faulty(path, |fault| matches!(fault, Fault::FailNames(_)), true) {
-            return Err(eio("simulated error of a directory"));
-        }
-        let found = dir.lock().live.get(&name).cloned();
-        let node = match (found, mode) {
-            (Some(_), OpenMode::CreateNew) => return Err(wrong_kind(io::ErrorKind::AlreadyExists, path)),
-            (Some(Node::File(file)), _) => file,
-            (Some(Node::Dir(_)), _) => return Err(wrong_kind(io::ErrorKind::IsADirectory, path)),
-            (None, OpenMode::Read | OpenMode::Write) => return Err(not_found(path)),
-            (None, OpenMode::Create | OpenMode::CreateNew) => {
-                let file = Arc::new(Mutex::new(FileNode::new(path.to_owned())));
-                dir.lock().change(NameChange::Link { name, node: Node::File(file.clone()) });
-                file
-            }
-        };
-        state.counters.opens += 1;
+        let node = self.open_node(path, mode)?;
         Ok(Arc::new(SimFile { disk: self.clone(), node, writable: mode != OpenMode::Read }))
+    }
+
+    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
+        let node = self.open_node(path, OpenMode::Create)?;
+        Ok(Arc::new(direct::SimDirect { disk: self.clone(), node }))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

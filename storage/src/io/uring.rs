@@ -24,8 +24,8 @@ use rustix::event::EventfdFlags;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    IoFuture,
-    os::{Driver, MAX_CALL, OsDisk, PartialRead, SyncKind},
+    AlignedBuffer, IoFuture,
+    os::{DirectWrite, Driver, MAX_CALL, OsDisk, PartialRead, SyncKind},
 };
 
 mod ring;
@@ -145,7 +145,17 @@ impl Driver for RingDriver {
                     read.buffer.truncate(read.filled);
                     Ok(Bytes::from(read.buffer))
                 }
-                Operation::Sync { .. } => Err(io::ErrorKind::InvalidData.into()),
+                Operation::Write { .. } | Operation::Sync { .. } => Err(io::ErrorKind::InvalidData.into()),
+            }
+        })
+    }
+
+    fn write(&self, file: Arc<File>, write: DirectWrite) -> IoFuture<AlignedBuffer> {
+        let operation = self.run(Operation::Write { file, write });
+        Box::pin(async move {
+            match operation.await? {
+                Operation::Write { write, .. } => Ok(write.buffer),
+                Operation::Read { .. } | Operation::Sync { .. } => Err(io::ErrorKind::InvalidData.into()),
             }
         })
     }
@@ -200,15 +210,23 @@ fn drive(mut ring: Ring, inbox: &Mutex<Inbox>) {
     }
 }
 
-/// Tells the one who waits, or gives the operation back because it is not complete: a read that came short of its buffer goes
-/// on until the file ends.
+/// Tells the one who waits, or gives the operation back because it is not complete: a read or write that came short of its
+/// buffer goes on, a read until the file ends.
 fn finish(mut pending: Pending, result: io::Result<usize>) -> Option<Pending> {
     let outcome = match (&mut pending.operation, result) {
-        (Operation::Read { .. }, Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Some(pending),
+        (Operation::Read { .. } | Operation::Write { .. }, Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Some(pending),
         (_, Err(error)) => Err(error),
         (Operation::Read { read, .. }, Ok(count)) => {
             read.filled += count;
             if count > 0 && read.filled < read.buffer.len() {
+                return Some(pending);
+            }
+            Ok(())
+        }
+        (Operation::Write { .. }, Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+        (Operation::Write { write, .. }, Ok(count)) => {
+            write.done += count;
+            if write.done < write.buffer.len() {
                 return Some(pending);
             }
             Ok(())

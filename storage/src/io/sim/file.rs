@@ -2,12 +2,9 @@
 
 use std::{
     fmt,
-    future::Future,
     io::{self, IoSlice},
     os::fd::BorrowedFd,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -16,6 +13,7 @@ use parking_lot::Mutex;
 use super::{
     Fault, SimDisk, eio,
     node::{Change, DirNode, FileNode},
+    operation::SimOp,
     sparse::CHUNK,
 };
 use crate::io::{DiskFile, IoFuture};
@@ -57,6 +55,11 @@ impl SimFile {
         let mut node = self.node.lock();
         state.counters.syncs += 1;
         let failed = state.faulty(&node.path, |fault| matches!(fault, Fault::FailSync(_)), true);
+        if state.hasty && !failed {
+            let promised = std::mem::replace(&mut node.promised, upto);
+            node.settle(promised, true);
+            return Ok(());
+        }
         node.settle(upto, !failed);
         if failed { Err(eio("simulated sync error")) } else { Ok(()) }
     }
@@ -237,54 +240,5 @@ impl DiskFile for SimDir {
 impl SimDir {
     fn again(&self) -> SimDir {
         SimDir { disk: self.disk.clone(), path: self.path.clone(), node: self.node.clone() }
-    }
-}
-
-/// An operation that looks at the state when it is first polled and takes effect some polls later.
-struct SimOp<S, E, T> {
-    disk: SimDisk,
-    stage: Stage<S, E, T>,
-}
-
-enum Stage<S, E, T> {
-    New { start: S, end: E },
-    Started { polls: u32, begun: T, end: E },
-    Done,
-}
-
-impl<S, E, T> SimOp<S, E, T> {
-    fn new(disk: SimDisk, start: S, end: E) -> SimOp<S, E, T> {
-        SimOp { disk, stage: Stage::New { start, end } }
-    }
-}
-
-impl<S, E, T, R> Future for SimOp<S, E, T>
-where
-    S: FnOnce() -> T + Unpin,
-    E: FnOnce(T) -> io::Result<R> + Unpin,
-    T: Unpin,
-{
-    type Output = io::Result<R>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if let Stage::New { .. } = this.stage {
-            let polls = match this.disk.state() {
-                Ok(mut state) => state.draw_polls(),
-                Err(error) => return Poll::Ready(Err(error)),
-            };
-            if let Stage::New { start, end } = std::mem::replace(&mut this.stage, Stage::Done) {
-                this.stage = Stage::Started { polls, begun: start(), end };
-            }
-        }
-        match std::mem::replace(&mut this.stage, Stage::Done) {
-            Stage::Started { polls: 0, begun, end } => Poll::Ready(end(begun)),
-            Stage::Started { polls, begun, end } => {
-                this.stage = Stage::Started { polls: polls - 1, begun, end };
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Stage::New { .. } | Stage::Done => Poll::Pending,
-        }
     }
 }

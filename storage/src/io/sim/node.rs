@@ -48,6 +48,8 @@ pub(super) struct FileNode {
     /// Changes ever made; `changes - pending.len()` of them are no longer pending.
     changes: u64,
     reserved: u64,
+    /// A hasty disk has said of so many changes that they are durable.
+    pub(super) promised: u64,
     /// Whether its room counts: it has a name.
     pub(super) linked: bool,
 }
@@ -100,6 +102,19 @@ impl FileNode {
     /// A sync of the first `upto` changes ended: they are durable, or, when it failed, silently gone.
     pub(super) fn settle(&mut self, upto: u64, kept: bool) {
         while self.changes - (self.pending.len() as u64) < upto && self.settle_one(kept) {}
+    }
+
+    /// A direct write, the change of that number (counted from 1), ended: it is durable, or, when it failed, silently gone. Other
+    /// changes are as uncertain as they were; none may overlap.
+    pub(super) fn settle_alone(&mut self, number: u64, kept: bool) {
+        let settled = self.changes - self.pending.len() as u64;
+        let index = number.checked_sub(settled + 1).and_then(|index| usize::try_from(index).ok());
+        let Some(change) = index.and_then(|index| self.pending.get_mut(index)) else { return };
+        let change = std::mem::replace(change, Change::Write { offset: 0, data: Vec::new() });
+        self.pending_bytes -= change.bytes();
+        if kept {
+            change.apply(&mut self.durable);
+        }
     }
 
     fn settle_one(&mut self, kept: bool) -> bool {

@@ -16,7 +16,7 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 use rustix::{event::PollFlags, io::Errno};
 
 use super::{MAX_CALL, Pending};
-use crate::io::os::{PartialRead, SyncKind};
+use crate::io::os::{DirectWrite, PartialRead, SyncKind};
 
 /// Marks the poll of the eventfd among the completions; operations count up from zero.
 const WAKE: u64 = u64::MAX;
@@ -25,6 +25,8 @@ const WAKE: u64 = u64::MAX;
 pub(super) enum Operation {
     /// Fill the rest of the buffer.
     Read { file: Arc<File>, read: PartialRead },
+    /// Write the rest of the buffer.
+    Write { file: Arc<File>, write: DirectWrite },
     /// Flush a file or directory.
     Sync { file: Arc<File>, kind: SyncKind },
 }
@@ -48,7 +50,7 @@ impl Ring {
         };
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
-        let needed = [opcode::Read::CODE, opcode::Fsync::CODE, opcode::PollAdd::CODE];
+        let needed = [opcode::Read::CODE, opcode::Write::CODE, opcode::Fsync::CODE, opcode::PollAdd::CODE];
         if !needed.into_iter().all(|code| probe.is_supported(code)) {
             return Err(Errno::NOSYS.into());
         }
@@ -81,6 +83,13 @@ impl Ring {
                     .offset(read.offset + read.filled as u64)
                     .build()
             }
+            Operation::Write { file, write } => {
+                let rest = &write.buffer[write.done..];
+                let len = rest.len().min(MAX_CALL) as u32;
+                opcode::Write::new(types::Fd(file.as_raw_fd()), rest.as_ptr(), len)
+                    .offset(write.offset + write.done as u64)
+                    .build()
+            }
             Operation::Sync { file, kind } => {
                 let flags = match kind {
                     SyncKind::Data => types::FsyncFlags::DATASYNC,
@@ -95,7 +104,7 @@ impl Ring {
 
     #[expect(unsafe_code, reason = "submission entries carry raw descriptors and buffer addresses")]
     fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: the descriptor and, for a read, the buffer named by the entry are owned by `self.wake` or by the entry of
+        // SAFETY: the descriptor and, for a read or write, the buffer named by the entry are owned by `self.wake` or by the entry of
         // `self.in_flight` under the same user data. Both outlive the operation: `in_flight` gives an entry up only when its
         // completion was read (`wait`), never when the ring ends early (`drop` leaks it). The buffer is not read, written
         // or resized meanwhile.
