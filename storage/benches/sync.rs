@@ -13,7 +13,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use goatq_storage::io::{AlignedBuffer, DirectFile, Disk, DiskFile, OpenMode, blocking::BlockingDisk, uring::UringDisk};
+use goatq_storage::io::{
+    AlignedBuffer, DirectFile, Disk, DiskFile, OpenMode, blocking::BlockingDisk, uring::UringDisk,
+};
 
 const ROUNDS: usize = 60;
 const SLOT: u64 = 8 << 20;

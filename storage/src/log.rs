@@ -58,7 +58,7 @@ use state::State;
 
 /// The log of one partition.
 pub struct Log {
-    name: String,
+    name: Arc<str>,
     dir: PathBuf,
     /// Of the name: spreads what must not happen to all logs at once.
     hash: u64,
@@ -114,7 +114,7 @@ impl Log {
         }
         let log = Arc::new_cyclic(|me: &std::sync::Weak<Log>| Log {
             hash: u64::from(crc32c::crc32c(name.as_bytes())),
-            name,
+            name: name.into(),
             dir,
             topic_id,
             resources: resources.clone(),
@@ -130,6 +130,7 @@ impl Log {
             state: Mutex::new(state),
             hints: Hints::default(),
         });
+        log.state.lock().history = log.mark.begin_history();
         resources.register(Arc::downgrade(&log));
         Ok(log)
     }
@@ -268,6 +269,7 @@ impl Log {
         let mut state = self.state.lock();
         state.tail.clear();
         state.unsynced.clear();
+        state.recent.restart();
         state.segments().for_each(|segment| segment.close());
     }
 

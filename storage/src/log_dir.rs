@@ -5,13 +5,15 @@
 //! <dir>/meta.properties                     cluster, node and directory id
 //! <dir>/.kafka_cleanshutdown                the last process ended in order
 //! <dir>/.goatq-poisoned                     a write or sync failed: not to be used
+//! <dir>/.goatq-journal, .goatq-journal-<n>  what only the journal keeps of the last appends
 //! <dir>/recovery-point-offset-checkpoint    what need not be scanned after a crash
 //! <dir>/log-start-offset-checkpoint, cleaner-offset-checkpoint
 //! <dir>/<topic>-<partition>/                a log
 //! <dir>/<topic>-<partition>.<id>-delete/    a deleted log whose files wait for their removal
 //! ```
 //!
-//! All but the marker of failure are Kafka's files in Kafka's formats: a directory moves between the two programs as it is.
+//! All but the marker of failure and the journal are Kafka's files in Kafka's formats: a directory moves between the two programs as it
+//! is, once its last process has ended in order.
 //!
 //! | calls | where they may run |
 //! |---|---|
@@ -32,6 +34,7 @@ use crate::{
     config::{CacheLimits, UNPROVEN_BYTES},
     group_commit::GroupCommit,
     io::{Disk, FileLock, read_small_file, replace_file},
+    journal::{Journal, JournalLimits},
     log::{Log, LogResources},
 };
 
@@ -71,6 +74,8 @@ pub struct LogDirConfig {
     pub caches: CacheLimits,
     /// Threads that recover logs at start-up (`num.recovery.threads.per.data.dir`).
     pub recovery_threads: usize,
+    /// Bounds of its journal.
+    pub journal: JournalLimits,
 }
 
 /// A partition's directory as found at the start.
@@ -159,6 +164,10 @@ impl LogDir {
         let logs: BTreeSet<String> =
             directories.iter().filter(|name| parse_partition_dir(name).is_some()).cloned().collect();
         let directory_id = settle_identity(&*disk, path, &config, logs.is_empty())?;
+        let in_order =
+            step.run("looking for the marker of a clean end", disk.exists(&path.join(clean_shutdown::FILE_NAME)))?;
+        let journal = Journal::open(disk.clone(), path, config.journal, in_order, config.recovery_threads);
+        let (journal, _) = step.run("playing its journal back", journal)?;
         let last_shutdown = take_clean_marker(&*disk, path)?;
         let found = find_partitions(&*disk, path, &directories);
         let health = DirHealth::new(disk.clone(), path, config.reserve);
@@ -174,7 +183,7 @@ impl LogDir {
             directory_id,
             last_shutdown,
             found,
-            commit: GroupCommit::new(health.clone()),
+            commit: GroupCommit::with_journal(health.clone(), journal),
             health,
             checkpoints,
             recovery_threads: config.recovery_threads,

@@ -19,6 +19,7 @@ use goatq_storage::{
     config::{CacheLimits, LogConfig},
     group_commit::NoListener,
     io::{Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, sim::SimDisk},
+    journal::JournalLimits,
     log::{AppendOptions, Origin},
     log_dir::{LogDir, LogDirConfig, LogRequest, health::Reserve},
 };
@@ -124,6 +125,7 @@ fn a_deletion_waits_for_a_checkpoint_and_never_takes_its_files_away() {
         reserve: Reserve::default(),
         caches: CacheLimits::default(),
         recovery_threads: 1,
+        journal: JournalLimits::default(),
     };
     let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), config).unwrap();
     let request = LogRequest {

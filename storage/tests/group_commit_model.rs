@@ -28,6 +28,7 @@ use goatq_storage::{
         Disk, DiskFile, IoFuture, OpenMode,
         sim::{Fault, SimDisk},
     },
+    journal::{Journal, JournalLimits, Recent},
     log_dir::health::{DirHealth, Reserve},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -168,7 +169,7 @@ impl Syncable for ModelLog {
     fn begin_sync(&self) -> Option<SyncBatch> {
         let state = self.state.lock().unwrap();
         let files = self.files.iter().map(|file| file.clone() as Arc<dyn DiskFile>).collect();
-        (state.acknowledged < state.end).then(|| SyncBatch { files, end: state.end, generation: 0 })
+        (state.acknowledged < state.end).then(|| SyncBatch { files, end: state.end, generation: 0, recent: None })
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
@@ -334,6 +335,7 @@ fn no_order_of_events_acknowledges_after_a_failed_sync() {
 
 /// A log on the simulated disk: each record is one byte, its own offset.
 struct SimLog {
+    name: Arc<str>,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     mark: DirtyMark,
@@ -347,6 +349,14 @@ impl Syncable for SimLog {
             files: vec![self.file.clone()],
             end: state.end,
             generation: 0,
+            recent: Some(Recent {
+                name: self.name.clone(),
+                history: 0,
+                segment: 0,
+                position: state.acknowledged as u64,
+                data: (state.acknowledged..state.end).map(|offset| offset as u8).collect(),
+                file: self.file.clone(),
+            }),
         })
     }
 
@@ -361,9 +371,14 @@ impl Syncable for SimLog {
 
 fn sim_logs(disk: &SimDisk, commit: &GroupCommit, count: usize) -> Vec<Arc<SimLog>> {
     let logs = (0..count).map(|index| {
-        let path = PathBuf::from(format!("/d/log-{index}"));
+        let name: Arc<str> = format!("log-{index}").into();
+        let dir = Path::new("/d").join(&*name);
+        disk.create_dir_all(&dir).unwrap();
+        let path = dir.join("00000000000000000000.log");
         let file = disk.open(&path, OpenMode::CreateNew).unwrap();
+        disk.sync_dir(&dir).unwrap();
         Arc::new_cyclic(|me: &Weak<SimLog>| SimLog {
+            name,
             path,
             file,
             mark: commit.register(me.clone()),
@@ -373,14 +388,29 @@ fn sim_logs(disk: &SimDisk, commit: &GroupCommit, count: usize) -> Vec<Arc<SimLo
     logs.collect()
 }
 
-/// One life: random appends and polls, perhaps a failing sync, then the plug is pulled. Acknowledged records in all.
-fn live_and_die(seed: u64) -> i64 {
+/// A journal that begins anew after every few turns.
+const JOURNAL: JournalLimits = JournalLimits {
+    slot_bytes: 8192,
+    slots: 3,
+    small_bytes: 80,
+    large_bytes: 200,
+    credit_bytes: 1000,
+    frame_bytes: 4096,
+    files: 8,
+    patience: 0,
+};
+
+/// One life: random appends and polls, perhaps a failing sync or journal write, then the plug is pulled. Acknowledged records
+/// and written frames in all.
+fn live_and_die(seed: u64) -> (i64, u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let disk = SimDisk::new(seed);
     disk.create_dir_all(Path::new("/d")).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     let health = DirHealth::new(Arc::new(disk.clone()), Path::new("/d"), Reserve::default());
-    let commit = GroupCommit::new(health.clone());
+    let limits = if seed.is_multiple_of(4) { JournalLimits::NONE } else { JOURNAL };
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), Path::new("/d"), limits, false, 1).unwrap();
+    let commit = GroupCommit::with_journal(health.clone(), journal.clone());
     let logs = sim_logs(&disk, &commit, 4);
     disk.sync_dir(Path::new("/d")).unwrap();
     disk.set_slowness(4);
@@ -390,6 +420,14 @@ fn live_and_die(seed: u64) -> i64 {
     for _ in 0..rng.random_range(0..120) {
         if rng.random_ratio(1, 150) {
             disk.inject(Fault::FailSync(format!("log-{}", rng.random_range(0..4))));
+        }
+        if rng.random_ratio(1, 150) {
+            let part = "goatq-journal-".to_owned();
+            disk.inject(if rng.random_bool(0.5) { Fault::FailSync(part) } else { Fault::FailWrite(part) });
+        }
+        if rng.random_ratio(1, 10) {
+            // A fault only means that there is none yet.
+            let _ = journal.prepare();
         }
         if rng.random_bool(0.5) {
             let log = &logs[rng.random_range(0..logs.len())];
@@ -402,7 +440,9 @@ fn live_and_die(seed: u64) -> i64 {
             assert!(committing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
     }
+    let frames = journal.stats().frames;
     let after = disk.crash();
+    Journal::open(Arc::new(after.clone()), Path::new("/d"), limits, false, 1).unwrap();
     let survived = |log: &SimLog| {
         let state = log.state.lock().unwrap();
         let mut content = vec![0; state.acknowledged as usize];
@@ -411,11 +451,14 @@ fn live_and_die(seed: u64) -> i64 {
         assert!((0..).zip(&content).all(|(offset, byte): (usize, &u8)| *byte == offset as u8), "seed {seed}");
         state.acknowledged
     };
-    logs.iter().map(|log| survived(log)).sum()
+    (logs.iter().map(|log| survived(log)).sum(), frames)
 }
 
 #[test]
 fn what_was_acknowledged_survives_any_power_cut() {
-    let acknowledged: i64 = (0..4_000).map(live_and_die).sum();
+    let lives: Vec<(i64, u64)> = (0..4_000).map(live_and_die).collect();
+    let (acknowledged, frames): (Vec<i64>, Vec<u64>) = lives.into_iter().unzip();
+    let (acknowledged, frames): (i64, u64) = (acknowledged.iter().sum(), frames.iter().sum());
     assert!(acknowledged > 40_000, "{acknowledged} records were acknowledged at all");
+    assert!(frames > 10_000, "{frames} frames were written at all");
 }

@@ -16,6 +16,7 @@ use goatq_storage::{
     error::AppendError,
     group_commit::NoListener,
     io::{Disk, OpenMode, default_disk, sim::SimDisk},
+    journal::JournalLimits,
     log::{AppendOptions, Log, Origin},
     log_dir::{
         LastShutdown, LogDir, LogDirConfig, LogRequest, MaintenanceError, OpenLogError,
@@ -33,6 +34,7 @@ fn config() -> LogDirConfig {
         reserve: Reserve::default(),
         caches: CacheLimits::default(),
         recovery_threads: 1,
+        journal: JournalLimits::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use goatq_controller::entropy::Entropy;
 use goatq_storage::config::CacheLimits;
 use goatq_storage::io::Disk;
+use goatq_storage::journal::JournalLimits;
 use goatq_storage::log_dir::health::Reserve;
 use goatq_storage::log_dir::{LogDir, LogDirConfig, LogDirError};
 use tokio_util::task::TaskTracker;
@@ -72,6 +73,7 @@ fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) ->
     let caches = CacheLimits::default();
     // Most files a process may open are for connections; each directory gets a share of the rest.
     let open_files = caches.open_files.min(config.log.open_files / config.log.dirs.len().max(1));
+    let journal = JournalLimits::default();
     LogDirConfig {
         cluster_id: cluster_id.to_owned(),
         node_id: config.identity.node_id,
@@ -79,6 +81,7 @@ fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) ->
         reserve: Reserve { bytes: config.log.reserve_bytes, percent: config.log.reserve_percent },
         caches: CacheLimits { open_files: open_files.max(16), ..caches },
         recovery_threads: config.log.recovery_threads.max(1),
+        journal: JournalLimits { files: journal.files.min(open_files.max(64) * 4), ..journal },
     }
 }
 

@@ -9,6 +9,7 @@ use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
 use goatq_storage::config::{CacheLimits, Durability};
 use goatq_storage::group_commit::NoListener;
 use goatq_storage::io::sim::{Fault, SimDisk};
+use goatq_storage::journal::JournalLimits;
 use goatq_storage::log_dir::health::Reserve;
 use goatq_storage::log_dir::{LogDir, LogDirConfig, LogRequest};
 
@@ -50,6 +51,7 @@ fn world(durability: Durability) -> World {
         reserve: Reserve { bytes: 0, percent: 0 },
         caches: CacheLimits::default(),
         recovery_threads: 1,
+        journal: JournalLimits::default(),
     };
     let dir = LogDir::open(Arc::new(disk.clone()), Path::new("/data"), config).expect("a fresh directory");
     let config = topic_config(durability);

@@ -93,6 +93,27 @@ impl View {
                 "Times a log became durable further.",
                 stats.iter().map(|stats| stats.commits).sum(),
             ),
+            (
+                "goatq_group_commit_journaled",
+                "How many of these by the journal.",
+                stats.iter().map(|stats| stats.journaled).sum(),
+            ),
+            (
+                "goatq_journal_frames",
+                "Frames written to the journal.",
+                stats.iter().map(|stats| stats.journal.frames).sum(),
+            ),
+            ("goatq_journal_bytes", "Bytes of them.", stats.iter().map(|stats| stats.journal.bytes).sum()),
+            (
+                "goatq_journal_checkpoints",
+                "Times that room was made in the journal.",
+                stats.iter().map(|stats| stats.journal.checkpoints).sum(),
+            ),
+            (
+                "goatq_journal_synced_files",
+                "Files synced to make room in the journal.",
+                stats.iter().map(|stats| stats.journal.files).sum(),
+            ),
         ];
         for (name, help, value) in counters {
             if name.ends_with("_count") {

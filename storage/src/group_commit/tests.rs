@@ -29,7 +29,12 @@ struct ByteLogState {
 impl Syncable for ByteLog {
     fn begin_sync(&self) -> Option<SyncBatch> {
         let state = self.state.lock();
-        (state.durable < state.end).then(|| SyncBatch { files: vec![self.file.clone()], end: state.end, generation: 0 })
+        (state.durable < state.end).then(|| SyncBatch {
+            files: vec![self.file.clone()],
+            end: state.end,
+            generation: 0,
+            recent: None,
+        })
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
@@ -97,7 +102,7 @@ fn a_turn_takes_every_dirty_log_once_and_syncs_each_once() {
     b.append(b"x");
     assert_eq!(block_on(setup.commit.turn()), 2);
     assert_eq!((a.completions(), b.completions(), idle.completions()), (vec![400], vec![1], vec![]));
-    assert_eq!(setup.commit.stats(), CommitStats { turns: 1, syncs: 2, commits: 2 });
+    assert_eq!(setup.commit.stats(), CommitStats { turns: 1, syncs: 2, commits: 2, ..CommitStats::default() });
     assert_eq!(block_on(setup.commit.turn()), 0, "nothing is dirty");
     a.append(b"5");
     drop(b);

@@ -14,7 +14,9 @@ use std::{
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::{AlignedBuffer, Disk, DiskFile, Entry, IoFuture, direct::ALIGNMENT, OpenMode, read_small_file, replace_file};
+use super::{
+    AlignedBuffer, Disk, DiskFile, Entry, IoFuture, OpenMode, direct::ALIGNMENT, read_small_file, replace_file,
+};
 
 /// The whole suite, below `dir`, which must exist.
 pub async fn all(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

@@ -101,7 +101,7 @@ struct State {
     used: u64,
     slowness: u32,
     uncached_percent: u32,
-    hasty: bool,
+    hasty: Option<String>,
     faults: Vec<Fault>,
     locks: BTreeMap<PathBuf, u64>,
     counters: SimCounters,
@@ -118,7 +118,7 @@ impl State {
             used: 0,
             slowness: 0,
             uncached_percent: 0,
-            hasty: false,
+            hasty: None,
             faults: Vec::new(),
             locks: BTreeMap::new(),
             counters: SimCounters::default(),
@@ -132,6 +132,11 @@ impl State {
     /// Whether what is looked at now is in memory.
     fn draw_cached(&mut self) -> bool {
         self.uncached_percent == 0 || self.rng.random_range(0..100) >= self.uncached_percent
+    }
+
+    fn is_hasty(&self, path: &Path) -> bool {
+        let path = path.to_str().unwrap_or_default();
+        self.hasty.as_ref().is_some_and(|part| path.contains(part))
     }
 
     /// Whether a fault of that kind is planned for the path; a fault that strikes once is taken off the plan.
@@ -186,7 +191,7 @@ impl SimDisk {
             fresh.capacity = state.capacity;
             fresh.slowness = state.slowness;
             fresh.uncached_percent = state.uncached_percent;
-            fresh.hasty = state.hasty;
+            fresh.hasty = state.hasty.clone();
         }
         image
     }
@@ -225,10 +230,10 @@ impl SimDisk {
         self.shared.lock().uncached_percent = percent;
     }
 
-    /// Lets syncs of files and direct writes report success when they begin and have their effect with the next one of that file,
-    /// as a disk does that acknowledges before it has written. For tests that must catch exactly that.
-    pub fn set_hasty(&self, hasty: bool) {
-        self.shared.lock().hasty = hasty;
+    /// Lets syncs and direct writes of files whose path contains the text report success before they have their effect, which comes
+    /// with the next one of that file: an acknowledgement before the sync. For tests that must catch exactly that.
+    pub fn set_hasty(&self, path_part: &str) {
+        self.shared.lock().hasty = Some(path_part.to_owned());
     }
 
     /// Flips one bit of a file, durably, as bit rot does.

@@ -214,7 +214,11 @@ fn drive(mut ring: Ring, inbox: &Mutex<Inbox>) {
 /// buffer goes on, a read until the file ends.
 fn finish(mut pending: Pending, result: io::Result<usize>) -> Option<Pending> {
     let outcome = match (&mut pending.operation, result) {
-        (Operation::Read { .. } | Operation::Write { .. }, Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Some(pending),
+        (Operation::Read { .. } | Operation::Write { .. }, Err(error))
+            if error.kind() == io::ErrorKind::Interrupted =>
+        {
+            return Some(pending);
+        }
         (_, Err(error)) => Err(error),
         (Operation::Read { read, .. }, Ok(count)) => {
             read.filled += count;

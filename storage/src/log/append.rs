@@ -164,10 +164,14 @@ impl Log {
     fn write(&self, state: &mut State, run: &[Batch], now_ms: i64) -> Result<(), AppendError> {
         let file = state.writer.segment.log.get()?;
         let slices: Vec<IoSlice<'_>> = run.iter().flat_map(Batch::chunks).map(IoSlice::new).collect();
-        let position = state.writer.size();
+        let (position, end) = (state.writer.size(), state.end);
         file.write_at(&slices, position).map_err(|error| self.undo_write(file.as_ref(), position, error))?;
         state.changes += 1;
         state.mark_unsynced(&file, now_ms);
+        if state.waits_for_syncs() {
+            let place = (state.writer.segment.base_offset, position);
+            state.recent.add(end, &file, place, run, self.mark.remembered_bytes());
+        }
         for batch in run {
             let position = state.writer.size();
             match state.writer.added(position, batch.header()) {
@@ -219,6 +223,8 @@ impl Log {
         state.changes += 1;
         state.mark_unsynced(&file, now_ms);
         state.mark_unsynced(&dir, now_ms);
+        // A name is made durable by a sync only.
+        state.recent.spoil();
         Ok(())
     }
 

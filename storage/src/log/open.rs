@@ -171,6 +171,8 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         changes: 1,
         truncated_at: 0,
         unsynced: Vec::new(),
+        recent: Default::default(),
+        history: 0,
         unsynced_since_ms: None,
         flushing: false,
         unproven: recovered.unproven,

@@ -5,11 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use goatq_protocol::record::Batch;
+
 use super::epochs::Epochs;
 use crate::{
     cache::tail::Tail,
     config::{Durability, LogConfig},
     io::DiskFile,
+    journal::Recent,
     producer::state::ProducerState,
     segment::{IndexFacts, Segment, reader::View, writer::SegmentWriter},
 };
@@ -27,6 +30,60 @@ pub(super) struct Unsynced {
 pub(super) struct Doomed {
     pub(super) due_ms: i64,
     pub(super) segment: Arc<Segment>,
+}
+
+/// The bytes appended since group commit last asked, as long as they lie one behind the other in one segment, are few, and
+/// nothing but a sync could make durable what they need (new names).
+#[derive(Debug, Default)]
+pub(super) struct RecentBytes {
+    /// Where they begin: the end of the log before them.
+    from: i64,
+    segment: i64,
+    position: u64,
+    data: Vec<u8>,
+    file: Option<Arc<dyn DiskFile>>,
+    /// What was appended does not fit that description.
+    spoilt: bool,
+}
+
+impl RecentBytes {
+    /// What was appended so far is durable, or is none of the journal's business.
+    pub(super) fn restart(&mut self) {
+        *self = RecentBytes::default();
+    }
+
+    /// Only a sync will do.
+    pub(super) fn spoil(&mut self) {
+        *self = RecentBytes { spoilt: true, ..RecentBytes::default() };
+    }
+
+    /// Takes in batches written at a position of a segment when the log ended at `from`, if they are no more than `limit` bytes with
+    /// those before.
+    pub(super) fn add(&mut self, from: i64, file: &Arc<dyn DiskFile>, place: (i64, u64), run: &[Batch], limit: usize) {
+        if self.spoilt {
+            return;
+        }
+        let size: usize = run.iter().map(|batch| batch.size()).sum();
+        if self.data.len().saturating_add(size) > limit {
+            return self.spoil();
+        }
+        if self.file.is_none() {
+            (self.from, self.file, (self.segment, self.position)) = (from, Some(file.clone()), place);
+        }
+        if (self.segment, self.position + self.data.len() as u64) != place {
+            return self.spoil();
+        }
+        self.data.reserve(size);
+        run.iter().flat_map(Batch::chunks).for_each(|chunk| self.data.extend_from_slice(chunk));
+    }
+
+    /// What the journal may take in place of a sync: all that lies behind `synced`. Begins anew.
+    pub(super) fn take(&mut self, synced: i64, name: &Arc<str>, history: u64) -> Option<Recent> {
+        let RecentBytes { from, segment, position, data, file, spoilt } = std::mem::take(self);
+        // A turn that was given what lies before may have been dropped.
+        (!spoilt && from <= synced).then_some(())?;
+        Some(Recent { name: name.clone(), history, segment, position, data, file: file? })
+    }
 }
 
 /// Everything about a log that changes.
@@ -62,6 +119,10 @@ pub(super) struct State {
     /// [`State::changes`] as of the last truncation: a sync that began before it proves nothing.
     pub(super) truncated_at: u64,
     pub(super) unsynced: Vec<Unsynced>,
+    /// What was appended since group commit last asked, for the journal.
+    pub(super) recent: RecentBytes,
+    /// Ends when the segments are changed by anything but an append.
+    pub(super) history: u64,
     /// When the oldest unsynced append happened, wall time.
     pub(super) unsynced_since_ms: Option<i64>,
     /// With page-cache durability: `flush.messages` was reached, and the durable end waits for a sync.
@@ -140,6 +201,11 @@ impl State {
         }
     }
 
+    /// Whether appends wait for group commit, or soon will.
+    pub(super) fn waits_for_syncs(&self) -> bool {
+        self.config.durability == Durability::Fsync || self.config.flush_messages < u64::MAX
+    }
+
     /// Decides how far the log counts as durable after an append. Whether group commit has to act.
     pub(super) fn appended(&mut self) -> bool {
         match self.config.durability {
@@ -165,6 +231,7 @@ impl State {
         self.durable = self.durable.max(self.synced);
         if self.unsynced.is_empty() {
             self.unsynced_since_ms = None;
+            self.recent.restart();
         }
         if self.flushing && self.unsynced.is_empty() {
             self.flushing = false;

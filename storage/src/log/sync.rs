@@ -1,12 +1,22 @@
 //! The log's part in group commit.
 
+use std::{io, sync::Arc};
+
 use super::{Log, state::State};
-use crate::group_commit::{SyncBatch, Syncable};
+use crate::{
+    group_commit::{SyncBatch, Syncable},
+    io::DiskFile,
+};
 
 impl Syncable for Log {
     fn begin_sync(&self) -> Option<SyncBatch> {
-        let state = self.state.lock();
-        (!state.unsynced.is_empty()).then(|| sync_batch(&state))
+        let mut state = self.state.lock();
+        if state.unsynced.is_empty() {
+            return None;
+        }
+        let (synced, history) = (state.synced, state.history);
+        let recent = state.recent.take(synced, &self.name, history);
+        Some(SyncBatch { recent, ..sync_batch(&state) })
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
@@ -34,10 +44,34 @@ pub(super) fn sync_batch(state: &State) -> SyncBatch {
         files: state.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect(),
         end: state.end,
         generation: state.changes,
+        recent: None,
     }
 }
 
 impl Log {
+    /// Makes the segments independent of the journal before they are changed by anything but an append: ends the history of the log,
+    /// and syncs what only the journal keeps. Blocks.
+    pub(super) fn leave_journal(&self, state: &mut State) -> io::Result<()> {
+        let files = self.end_history(state)?;
+        files.iter().try_for_each(|file| file.sync_now())?;
+        self.void_journal(state.history)
+    }
+
+    /// Begins a new history. The files that are to be synced before the old one may be [`Self::void_journal`]ed; none where there
+    /// is no journal.
+    pub(super) fn end_history(&self, state: &mut State) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+        state.history = self.mark.begin_history();
+        if !self.mark.journal().is_some_and(|journal| journal.has_begun()) {
+            return Ok(Vec::new());
+        }
+        state.unproven.iter().chain(std::iter::once(&state.writer.segment)).map(|segment| segment.log.get()).collect()
+    }
+
+    /// What the journal holds of earlier histories does not count any more, durably.
+    pub(super) fn void_journal(&self, history: u64) -> io::Result<()> {
+        self.mark.journal().map_or(Ok(()), |journal| journal.void([&*self.name], history))
+    }
+
     /// Tells the listener how far the log is durable now.
     fn tell_durable(&self) {
         let _in_order = self.telling.lock();

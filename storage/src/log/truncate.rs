@@ -101,6 +101,8 @@ impl Log {
     }
 
     fn remove_all(&self, state: &mut State, offset: i64) -> io::Result<()> {
+        self.end_history(state)?;
+        self.void_journal(state.history)?;
         state.epochs.truncate_end(i64::MIN);
         state.epochs_on_disk = None;
         files::write_epochs(self.resources.disk().as_ref(), &self.dir, &state.epochs)?;
@@ -119,6 +121,7 @@ impl Log {
         for unsynced in std::mem::take(&mut state.unsynced) {
             unsynced.file.sync_now()?;
         }
+        self.leave_journal(state)?;
         // The first segment stays, if only to say where the log begins.
         let first = state.segments().next().map_or(place.offset, |segment| segment.base_offset);
         let gone = if first == place.offset { place.offset.saturating_add(1) } else { place.offset };
@@ -231,6 +234,7 @@ impl Log {
     fn truncated(&self, state: &mut State, end: i64) -> io::Result<()> {
         self.resources.disk().sync_dir(&self.dir)?;
         state.tail = Tail::default();
+        state.recent.restart();
         state.changes += 1;
         state.truncated_at = state.changes;
         (state.end, state.durable, state.synced) = (end, end, end);

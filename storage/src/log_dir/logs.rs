@@ -173,6 +173,11 @@ impl LogDir {
             return Ok(());
         }
         self.checkpoints.make_unknown(&missing)?;
+        self.commit.void_journal(missing.iter().map(String::as_str)).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::StorageFull {
+                self.health.poison(&format!("writing the journal's head failed: {error}"));
+            }
+        })?;
         for name in &missing {
             self.disk.create_dir_all(&self.path.join(name))?;
         }
@@ -237,12 +242,21 @@ impl LogDir {
     pub fn maintain(&self, now_ms: i64) -> Result<(), MaintenanceError> {
         let Some(_running) = self.maintenance.try_lock() else { return Ok(()) };
         self.resources.ahead.expire(now_ms);
+        self.prepare_journal();
         self.health.check_space()?;
         if !self.health.is_poisoned() {
             self.checkpoint_logs(now_ms, false)?;
         }
         self.remove_doomed(now_ms)?;
         Ok(())
+    }
+
+    fn prepare_journal(&self) {
+        let prepared = self.commit.journal().map_or(Ok(()), |journal| journal.prepare());
+        if let Err(error) = prepared {
+            // Nothing relies on it yet; it is tried again when it is asked for again.
+            tracing::warn!(dir = %self.path.display(), %error, "the journal could not be made");
+        }
     }
 
     /// Writes checkpoints for all logs now, due or not. Blocks.
@@ -308,6 +322,9 @@ impl LogDir {
             return Err(MaintenanceError::Poisoned);
         }
         self.checkpoints.write()?;
+        // Logs that are open by other means may have something in it.
+        let closed = self.commit.journal().map_or(Ok(()), |journal| journal.close());
+        closed.inspect_err(|error| self.health.poison(&format!("closing the journal failed: {error}")))?;
         let unopened = self.unopened.lock().clone();
         if self.last_shutdown == LastShutdown::Unclean && !unopened.is_empty() {
             // The marker would prove logs that nobody looked at since the crash before.

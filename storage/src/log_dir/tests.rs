@@ -7,6 +7,7 @@ use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
 use super::*;
 use crate::{
     io::{Disk, OpenMode, sim::SimDisk},
+    journal::JournalLimits,
     log::{AppendOptions, Origin},
 };
 
@@ -22,6 +23,7 @@ fn config() -> LogDirConfig {
         reserve: Reserve::default(),
         caches: CacheLimits::default(),
         recovery_threads: 1,
+        journal: JournalLimits::default(),
     }
 }
 

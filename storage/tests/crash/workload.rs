@@ -11,12 +11,13 @@ use goatq_storage::{
     config::{CacheLimits, CleanupPolicy, LogConfig},
     error::AppendError,
     io::sim::Fault,
+    journal::JournalLimits,
     log::{AppendOptions, CompactOptions, Origin},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
-    bench::{Bench, End, batch},
+    bench::{Bench, End, batch, wait},
     check::check,
     model::{Kind, Model},
 };
@@ -36,6 +37,10 @@ pub(crate) struct Coverage {
     resent_duplicates: u64,
     resent_anew: u64,
     aborted: u64,
+    frames: u64,
+    freed: u64,
+    replayed: u64,
+    rewritten: u64,
 }
 
 impl Coverage {
@@ -53,6 +58,10 @@ impl Coverage {
             (&mut self.resent_duplicates, other.resent_duplicates),
             (&mut self.resent_anew, other.resent_anew),
             (&mut self.aborted, other.aborted),
+            (&mut self.frames, other.frames),
+            (&mut self.freed, other.freed),
+            (&mut self.replayed, other.replayed),
+            (&mut self.rewritten, other.rewritten),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);
     }
@@ -71,6 +80,10 @@ impl Coverage {
             self.resent_duplicates,
             self.resent_anew,
             self.aborted,
+            self.frames,
+            self.freed,
+            self.replayed,
+            self.rewritten,
         ];
         assert!(all.iter().all(|count| *count > 0), "something is no longer exercised: {self:?}");
     }
@@ -93,6 +106,8 @@ struct Life {
     /// Appends come from a leader elsewhere, offsets jump, and the tail may be truncated.
     follows: bool,
     rng: StdRng,
+    /// Draws what concerns the journal, if there is one: seeds without it stay what they were.
+    journal_rng: Option<StdRng>,
     values: u64,
     coverage: Coverage,
     /// Print every event: a single seed is replayed.
@@ -116,8 +131,23 @@ fn config(rng: &mut StdRng) -> LogConfig {
     }
 }
 
-/// Lives through one seed.
-pub(crate) fn live(seed: u64, verbose: bool) -> Coverage {
+/// A journal so small that its slots are used again after a few turns.
+fn small_journal(rng: &mut StdRng) -> JournalLimits {
+    JournalLimits {
+        slot_bytes: 4096 * rng.random_range(1..6),
+        slots: rng.random_range(1..5),
+        small_bytes: rng.random_range(0..2000),
+        large_bytes: rng.random_range(0..8000),
+        credit_bytes: rng.random_range(0..20_000),
+        frame_bytes: 8192,
+        files: rng.random_range(1..10),
+        patience: 0,
+    }
+}
+
+/// Lives through one seed, with or without a journal. The disk acknowledges too early what concerns files whose path contains
+/// `hasty`.
+pub(crate) fn live(seed: u64, verbose: bool, journaled: bool, hasty: Option<&str>) -> Coverage {
     let mut rng = StdRng::seed_from_u64(seed);
     let config = config(&mut rng);
     let limits = CacheLimits {
@@ -126,7 +156,12 @@ pub(crate) fn live(seed: u64, verbose: bool) -> Coverage {
         tail_bytes: rng.random_range(0..8000),
     };
     let compacts = config.cleanup_policy.compact;
-    let bench = Bench::with_limits(rng.next_u64(), config, limits);
+    let mut journal_rng = StdRng::seed_from_u64(!seed);
+    let journal = if journaled { small_journal(&mut journal_rng) } else { JournalLimits::NONE };
+    let bench = Bench::with_journal(rng.next_u64(), config, limits, journal);
+    if let Some(path_part) = hasty {
+        bench.disk.set_hasty(path_part);
+    }
     let mut life = Life {
         bench: Some(bench),
         model: Model::default(),
@@ -135,6 +170,7 @@ pub(crate) fn live(seed: u64, verbose: bool) -> Coverage {
         compacts,
         follows: !compacts && rng.random_bool(0.3),
         rng,
+        journal_rng: journaled.then_some(journal_rng),
         values: 0,
         coverage: Coverage::default(),
         verbose,
@@ -321,6 +357,15 @@ impl Life {
     fn turn(&mut self) {
         self.bench().sync();
         self.acknowledge();
+        let Some(rng) = &mut self.journal_rng else { return };
+        let (prepare, free) = (rng.random_bool(0.3), rng.random_bool(0.5));
+        if prepare {
+            // A fault only means that there is none yet.
+            let _ = self.bench().commit.journal().expect("a bench has one").prepare();
+        }
+        if free {
+            wait(self.bench().commit.free_journal());
+        }
     }
 
     /// Group commit is under way while more is appended; perhaps it never ends.
@@ -438,7 +483,12 @@ impl Life {
 
     fn inject(&mut self) {
         let parts = [".log", "index", ".swap", ".deleted", ".cleaned", ".snapshot", "epoch", "t-0"];
-        let part = parts[self.rng.random_range(0..parts.len())].to_owned();
+        let mut part = parts[self.rng.random_range(0..parts.len())].to_owned();
+        if let Some(rng) = &mut self.journal_rng
+            && rng.random_bool(0.3)
+        {
+            part = ["goatq-journal", "goatq-journal-"][rng.random_range(0..2)].to_owned();
+        }
         let fault = match self.rng.random_range(0..3) {
             0 => Fault::FailSync(part),
             1 => Fault::FailWrite(part),
@@ -469,7 +519,13 @@ impl Life {
         if end == End::Clean {
             self.model.acked = self.model.end;
         }
+        let stats = bench.commit.stats().journal;
+        self.coverage.frames += stats.frames;
+        self.coverage.freed += stats.checkpoints;
         let bench = bench.reopen(end).unwrap();
+        self.coverage.replayed += bench.replayed.frames;
+        self.coverage.rewritten += bench.replayed.bytes;
+        assert!(end == End::Crash || bench.replayed.bytes == 0, "nothing is missing: {:?}", bench.replayed);
         let (log_start, log_end) = (bench.log.log_start_offset(), bench.log.log_end_offset());
         assert!(log_end >= self.model.acked, "acknowledged below {}, but the log ends at {log_end}", self.model.acked);
         assert!(log_end <= self.model.end && self.model.is_boundary(log_end), "the log ends at {log_end}");

@@ -16,6 +16,7 @@ use goatq_storage::{
     error::{AppendError, OpenError},
     group_commit::{GroupCommit, NoListener},
     io::{Disk, sim::SimDisk},
+    journal::{Journal, JournalLimits, Replayed},
     log::{AppendOptions, Appended, Checkpoints, Log, LogResources, OpenOptions, Origin},
     log_dir::health::{DirHealth, Reserve},
 };
@@ -66,6 +67,9 @@ pub(crate) struct Bench {
     pub(crate) log: Arc<Log>,
     pub(crate) config: LogConfig,
     pub(crate) limits: CacheLimits,
+    pub(crate) journal: JournalLimits,
+    /// What this start found in the journal.
+    pub(crate) replayed: Replayed,
     /// What the log-start-offset-checkpoint says.
     pub(crate) start: i64,
     pub(crate) first_dirty: i64,
@@ -82,11 +86,15 @@ impl Bench {
     }
 
     pub(crate) fn with_limits(seed: u64, config: LogConfig, limits: CacheLimits) -> Bench {
+        Bench::with_journal(seed, config, limits, JournalLimits::NONE)
+    }
+
+    pub(crate) fn with_journal(seed: u64, config: LogConfig, limits: CacheLimits, journal: JournalLimits) -> Bench {
         let disk = SimDisk::new(seed);
         disk.create_dir_all(Path::new("/logs")).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
         let remembered = Arc::new(Remembered::default());
-        Bench::open(disk, remembered, config, limits, 0, true, 0, 1_000).unwrap()
+        Bench::open(disk, remembered, config, (limits, journal), 0, true, 0, 1_000).unwrap()
     }
 
     #[expect(clippy::too_many_arguments, reason = "the life before, taken apart")]
@@ -94,15 +102,18 @@ impl Bench {
         disk: SimDisk,
         remembered: Arc<Remembered>,
         config: LogConfig,
-        limits: CacheLimits,
+        limits: (CacheLimits, JournalLimits),
         start: i64,
         clean: bool,
         first_dirty: i64,
         now_ms: i64,
     ) -> Result<Bench, OpenError> {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (limits, journal) = limits;
         let resources = LogResources::new(shared.clone(), limits);
-        let commit = GroupCommit::new(DirHealth::new(shared, Path::new("/logs"), Reserve::default()));
+        let health = DirHealth::new(shared.clone(), Path::new("/logs"), Reserve::default());
+        let (opened, replayed) = Journal::open(shared, Path::new("/logs"), journal, clean, 1)?;
+        let commit = GroupCommit::with_journal(health, opened);
         let options = OpenOptions {
             dir: dir(),
             topic_id: None,
@@ -113,7 +124,20 @@ impl Bench {
             first_dirty_offset: first_dirty,
         };
         let log = Log::open(&resources, &commit, remembered.clone(), Arc::new(NoListener), options, now_ms)?;
-        Ok(Bench { disk, remembered, resources, commit, log, config, limits, start, first_dirty, now_ms })
+        Ok(Bench {
+            disk,
+            remembered,
+            resources,
+            commit,
+            log,
+            config,
+            limits,
+            journal,
+            replayed,
+            start,
+            first_dirty,
+            now_ms,
+        })
     }
 
     /// Ends this life and begins the next one.
@@ -121,13 +145,14 @@ impl Bench {
         if end == End::Clean {
             self.log.close(self.now_ms).unwrap();
             self.remember();
+            self.commit.journal().unwrap().close().unwrap();
         }
         let disk = match end {
             End::Crash => self.disk.crash(),
             End::Clean | End::Kill => self.disk.restart(),
         };
-        let Bench { remembered, config, limits, start, first_dirty, now_ms, .. } = self;
-        Bench::open(disk, remembered, config, limits, start, end == End::Clean, first_dirty, now_ms)
+        let Bench { remembered, config, limits, journal, start, first_dirty, now_ms, .. } = self;
+        Bench::open(disk, remembered, config, (limits, journal), start, end == End::Clean, first_dirty, now_ms)
     }
 
     /// What the log directory does after a checkpoint.

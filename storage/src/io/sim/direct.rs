@@ -9,10 +9,7 @@ use super::{
     node::{Change, FileNode},
     operation::SimOp,
 };
-use crate::io::{
-    AlignedBuffer, DirectFile, IoFuture,
-    direct::ALIGNMENT,
-};
+use crate::io::{AlignedBuffer, DirectFile, IoFuture, direct::ALIGNMENT};
 
 /// A file of a [`SimDisk`] opened for direct writes.
 pub(super) struct SimDirect {
@@ -59,7 +56,7 @@ impl SimDirect {
         let mut node = self.node.lock();
         state.counters.direct_writes += 1;
         let failed = state.faulty(&node.path, |fault| matches!(fault, Fault::FailSync(_)), true);
-        if state.hasty && !failed {
+        if state.is_hasty(&node.path) && !failed {
             node.settle(number - 1, true);
             return Ok(());
         }

@@ -55,7 +55,7 @@ impl SimFile {
         let mut node = self.node.lock();
         state.counters.syncs += 1;
         let failed = state.faulty(&node.path, |fault| matches!(fault, Fault::FailSync(_)), true);
-        if state.hasty && !failed {
+        if state.is_hasty(&node.path) && !failed {
             let promised = std::mem::replace(&mut node.promised, upto);
             node.settle(promised, true);
             return Ok(());

@@ -21,6 +21,19 @@ pub(super) enum Change {
 }
 
 impl Change {
+    fn nothing() -> Change {
+        Change::Write { offset: 0, data: Vec::new() }
+    }
+
+    fn overlaps(&self, other: &Change) -> bool {
+        match (self, other) {
+            (Change::Write { offset: a, data: x }, Change::Write { offset: b, data: y }) => {
+                *a < b + y.len() as u64 && *b < a + x.len() as u64
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn apply(&self, content: &mut SparseBytes) {
         match self {
             Change::Write { offset, data } => content.write(*offset, data),
@@ -105,13 +118,20 @@ impl FileNode {
     }
 
     /// A direct write, the change of that number (counted from 1), ended: it is durable, or, when it failed, silently gone. Other
-    /// changes are as uncertain as they were; none may overlap.
+    /// changes are as uncertain as they were.
     pub(super) fn settle_alone(&mut self, number: u64, kept: bool) {
         let settled = self.changes - self.pending.len() as u64;
         let index = number.checked_sub(settled + 1).and_then(|index| usize::try_from(index).ok());
         let Some(change) = index.and_then(|index| self.pending.get_mut(index)) else { return };
-        let change = std::mem::replace(change, Change::Write { offset: 0, data: Vec::new() });
+        let change = std::mem::replace(change, Change::nothing());
         self.pending_bytes -= change.bytes();
+        for earlier in self.pending.iter_mut().take(index.unwrap_or(0)) {
+            // One that nobody waited for has landed, or is overtaken.
+            if earlier.overlaps(&change) {
+                self.pending_bytes -= earlier.bytes();
+                *earlier = Change::nothing();
+            }
+        }
         if kept {
             change.apply(&mut self.durable);
         }

@@ -1,0 +1,496 @@
+//! The journal of a log directory: what makes the appends of many logs durable with one write.
+//!
+//! ```text
+//! <dir>/.goatq-journal        the head: which frames count
+//! <dir>/.goatq-journal-0      a slot: written before, used again and again
+//! <dir>/.goatq-journal-1 ..
+//! ```
+//!
+//! A turn of group commit puts the bytes that its logs were given since the last turn into one frame and writes that past the page
+//! cache, durably, behind the frame before. The segments have the bytes in the page cache already. A slot that is full waits
+//! until [`Journal::due`] says that it is time to sync the segment files that its frames speak of; then it is free again. What
+//! a crash took from the segments is written into them again from the frames, before any log is opened ([`Journal::open`]).
+//!
+//! A frame never outlives its truth: histories of logs end ([`Journal::void`]) before their segments are changed by anything
+//! but an append, and a start that has written everything again begins another incarnation. `storage/README.md` has the argument.
+//!
+//! | calls | where they may run |
+//! |---|---|
+//! | [`Journal::admit`], [`Journal::written`], [`Journal::due`], [`Journal::release`] | in group commit |
+//! | [`Journal::open`], [`Journal::prepare`], [`Journal::void`], [`Journal::close`] | on a thread that may block |
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use crate::io::{AlignedBuffer, DirectFile, Disk, DiskFile, IoFuture};
+
+mod choice;
+mod frame;
+mod head;
+mod prepare;
+mod replay;
+#[cfg(test)]
+mod tests;
+
+use choice::{Room, Rule};
+use frame::{Entry, FrameBuilder, HEADER_LEN, Stamp};
+use head::Head;
+pub use replay::Replayed;
+
+/// Bounds of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalLimits {
+    /// Bytes of a slot, a multiple of 4,096 and at most 64 MiB.
+    pub slot_bytes: u32,
+    /// Most slots; 0 for no journal.
+    pub slots: usize,
+    /// Bytes up to which a log's appends of one turn always go to the journal.
+    pub small_bytes: usize,
+    /// Bytes up to which they do as long as such streams are thin.
+    pub large_bytes: usize,
+    /// Most bytes of appends above the small ones that are written twice between two calls of [`Journal::prepare`].
+    pub credit_bytes: u64,
+    /// Bytes of the longest frame.
+    pub frame_bytes: usize,
+    /// Segment files that may wait for a sync behind the journal; they are held open.
+    pub files: usize,
+    /// Turns that would have used the journal before it is made: a directory with little to do gets none.
+    pub patience: u64,
+}
+
+impl Default for JournalLimits {
+    fn default() -> Self {
+        JournalLimits {
+            slot_bytes: 8 << 20,
+            slots: 8,
+            small_bytes: 4 << 10,
+            large_bytes: 128 << 10,
+            credit_bytes: 32 << 20,
+            frame_bytes: 4 << 20,
+            files: 4096,
+            patience: 64,
+        }
+    }
+}
+
+impl JournalLimits {
+    /// No journal: every turn syncs files.
+    pub const NONE: JournalLimits = JournalLimits {
+        slot_bytes: 0,
+        slots: 0,
+        small_bytes: 0,
+        large_bytes: 0,
+        credit_bytes: 0,
+        frame_bytes: 0,
+        files: 0,
+        patience: 0,
+    };
+}
+
+/// What a log was given since group commit last asked: whole batches, one behind the other in one segment whose name is durable.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    /// Name of the log's directory.
+    pub name: Arc<str>,
+    /// The log's history, see [`Journal::void`].
+    pub history: u64,
+    /// Base offset of the segment.
+    pub segment: i64,
+    /// Where the bytes are in it.
+    pub position: u64,
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// The segment's file.
+    pub file: Arc<dyn DiskFile>,
+}
+
+impl Recent {
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            name: &self.name,
+            history: self.history,
+            segment: self.segment,
+            position: self.position,
+            data: &self.data,
+        }
+    }
+}
+
+/// A frame that is to be written.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Which of the offers are in it.
+    pub(crate) taken: Vec<bool>,
+    /// Where it goes.
+    file: Arc<dyn DirectFile>,
+    buffer: AlignedBuffer,
+    position: u64,
+}
+
+impl Frame {
+    /// The write, and which offers it makes durable.
+    pub(crate) fn write(self) -> (Vec<bool>, IoFuture<AlignedBuffer>) {
+        (self.taken, self.file.write(self.buffer, self.position))
+    }
+}
+
+/// Slots that are to be freed.
+#[derive(Debug)]
+pub(crate) struct Due {
+    slots: Vec<usize>,
+    /// Files to be synced for that.
+    pub(crate) files: Vec<Arc<dyn DiskFile>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// What it holds is in the segments, durably.
+    Free,
+    /// Frames are added to it.
+    Active,
+    /// Full; waits for the sync of its files.
+    Sealed,
+}
+
+struct Slot {
+    file: Arc<dyn DirectFile>,
+    phase: Phase,
+    /// Sequence of its first frame in this lap, once it is durable; of the lap before until then.
+    first: Option<u64>,
+    /// Segment files with bytes that only the frames of this slot keep, by identity of the handle.
+    covered: HashMap<usize, Arc<dyn DiskFile>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The head of this life is durable: there may be frames of it.
+    begun: bool,
+    /// No frames any more.
+    closed: bool,
+    incarnation: u64,
+    next_sequence: u64,
+    slots: Vec<Slot>,
+    active: Option<usize>,
+    /// End of the last frame in the active slot.
+    position: u64,
+    buffer: Option<AlignedBuffer>,
+    /// A frame is being written; it is still true for the next one if a turn was dropped.
+    in_flight: bool,
+}
+
+/// What the head file says, with the sequence of the next frame when each history was ended.
+#[derive(Default)]
+struct Voids {
+    head: Head,
+    ended_at: BTreeMap<String, u64>,
+}
+
+/// What a journal did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalStats {
+    /// Frames written.
+    pub frames: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Times that slots were freed.
+    pub checkpoints: u64,
+    /// Files synced for that.
+    pub files: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    checkpoints: AtomicU64,
+    files: AtomicU64,
+}
+
+/// The journal of one directory; see the module.
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    limits: JournalLimits,
+    state: Mutex<State>,
+    /// Held while the head file is written. Taken before the state.
+    voids: Mutex<Voids>,
+    /// Turns that would have used it before there was one.
+    missed: AtomicU64,
+    /// Another slot is wanted.
+    wanted: AtomicBool,
+    /// What is left of [`JournalLimits::credit_bytes`].
+    credit: AtomicU64,
+    /// Slots, for [`Journal::remembered_bytes`] without a lock.
+    ready: AtomicUsize,
+    /// What earlier lives left in the slots' files is known to be of earlier incarnations.
+    known: bool,
+    counters: Counters,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Journal")
+            .field("dir", &self.dir)
+            .field("slots", &state.slots.len())
+            .field("next_sequence", &state.next_sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// The journal of a directory, after what the last life left in it was written into the segments again. `ended_in_order`: a
+    /// program closed the logs, so that nothing in the journal counts. No log may be open. Blocks.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        limits: JournalLimits,
+        ended_in_order: bool,
+        threads: usize,
+    ) -> io::Result<(Arc<Journal>, Replayed)> {
+        let (head, replayed) = replay::replay(&*disk, dir, ended_in_order, threads)?;
+        let journal = Journal {
+            disk,
+            dir: dir.to_owned(),
+            limits,
+            state: Mutex::default(),
+            known: head.is_some(),
+            voids: Mutex::new(Voids { head: head.unwrap_or_default(), ended_at: BTreeMap::new() }),
+            missed: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            credit: AtomicU64::new(limits.credit_bytes),
+            ready: AtomicUsize::new(0),
+            counters: Counters::default(),
+        };
+        Ok((Arc::new(journal), replayed))
+    }
+
+    /// Most bytes that a log needs to remember for the journal between two turns; 0 while there is none.
+    pub fn remembered_bytes(&self) -> usize {
+        match self.is_ready() {
+            false => 0,
+            // Less than this is not worth the copy.
+            true if self.credit.load(Ordering::Relaxed) < self.limits.large_bytes as u64 => self.limits.small_bytes,
+            true => self.limits.large_bytes,
+        }
+    }
+
+    /// Whether frames can be written. To be asked before the logs of a turn are: a history that ends later is then known to be
+    /// ended when their bytes are in a frame.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) > 0
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> JournalStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counters { frames, bytes, checkpoints, files } = &self.counters;
+        JournalStats { frames: read(frames), bytes: read(bytes), checkpoints: read(checkpoints), files: read(files) }
+    }
+
+    /// Whether there may be frames that count.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.state.lock().begun
+    }
+
+    /// A turn had to sync files for want of a journal.
+    pub(crate) fn missed(&self) {
+        if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= self.limits.patience && self.limits.slots > 0 {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts what is small into a frame. `None` when there is nothing, or no room.
+    pub(crate) fn admit(&self, offers: &[Option<&Recent>]) -> Option<Frame> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return None;
+        }
+        let sizes = || offers.iter().map(|offer| offer.map(|recent| recent.entry().len()));
+        let smallest = sizes().flatten().min()?;
+        if state.in_flight {
+            // A turn was dropped: its frame may end up in its place at any time.
+            state.seal();
+        }
+        let slot = self.find_room(&mut state, HEADER_LEN + smallest)?;
+        let room = self.room(&state);
+        let rule = Rule { small: self.limits.small_bytes, large: self.limits.large_bytes };
+        let (taken, cost) = choice::choose(sizes(), rule, room);
+        if !taken.contains(&true) {
+            return None;
+        }
+        let wanted: usize = sizes().zip(&taken).filter(|(_, taken)| **taken).filter_map(|(size, _)| size).sum();
+        let buffer = state.buffer.take().filter(|buffer| buffer.room() >= HEADER_LEN + wanted);
+        let buffer = buffer.unwrap_or_else(|| AlignedBuffer::new((HEADER_LEN + wanted).max(256 << 10)));
+        self.credit.fetch_sub(cost, Ordering::Relaxed);
+        let mut builder = FrameBuilder::new(buffer);
+        let mut held = vec![false; offers.len()];
+        for (index, recent) in offers.iter().enumerate() {
+            let Some(recent) = recent.filter(|_| taken[index]) else { continue };
+            held[index] = builder.push(&recent.entry());
+            if held[index] {
+                let identity = Arc::as_ptr(&recent.file).cast::<()>().addr();
+                state.slots[slot].covered.entry(identity).or_insert_with(|| recent.file.clone());
+            }
+        }
+        let stamp = Stamp {
+            incarnation: state.incarnation,
+            sequence: state.next_sequence,
+            slot: u32::try_from(slot).ok()?,
+            position: u32::try_from(state.position).ok()?,
+        };
+        let buffer = builder.finish(stamp);
+        let (file, position) = (state.slots[slot].file.clone(), state.position);
+        state.position += buffer.len() as u64;
+        state.next_sequence += 1;
+        state.in_flight = true;
+        Some(Frame { taken: held, file, buffer, position })
+    }
+
+    /// The slot for a frame of at least so many bytes; another one is begun when the present one is full.
+    fn find_room(&self, state: &mut State, bytes: usize) -> Option<usize> {
+        let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
+        let crowded = state.covered_files() >= self.limits.files;
+        if state.active.is_some() && (left < bytes as u64 || crowded) {
+            state.seal();
+        }
+        if state.active.is_none() && !crowded {
+            state.active = state.slots.iter().position(|slot| slot.phase == Phase::Free);
+            state.position = 0;
+            if let Some(slot) = state.active {
+                state.slots[slot].phase = Phase::Active;
+            }
+        }
+        if state.active.is_none() && state.slots.len() < self.limits.slots {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+        state.active
+    }
+
+    fn room(&self, state: &State) -> Room {
+        let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
+        let left = usize::try_from(left).unwrap_or(usize::MAX).min(self.limits.frame_bytes);
+        // Slots that are not made yet are free.
+        let used = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
+        Room {
+            frame: left.saturating_sub(HEADER_LEN),
+            half_free: used * 2 < self.limits.slots,
+            credit: self.credit.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The frame is durable.
+    pub(crate) fn written(&self, buffer: AlignedBuffer) {
+        self.counters.frames.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.in_flight = false;
+        let first = state.position == buffer.len() as u64;
+        let sequence = state.next_sequence - 1;
+        if let (true, Some(slot)) = (first, state.active) {
+            state.slots[slot].first = Some(sequence);
+        }
+        state.buffer = Some(buffer);
+    }
+
+    /// No frames any more: the disk has no room for what it had room for before.
+    pub(crate) fn give_up(&self) {
+        self.ready.store(0, Ordering::Release);
+        self.state.lock().closed = true;
+    }
+
+    /// The slots to be freed and the files to be synced for that, if it is time: half of the slots are full, or all that are made
+    /// so far, or too many files are held open.
+    pub(crate) fn due(&self) -> Option<Due> {
+        let state = self.state.lock();
+        let sealed: Vec<usize> =
+            (0..state.slots.len()).filter(|slot| state.slots[*slot].phase == Phase::Sealed).collect();
+        let crowded = state.covered_files() >= self.limits.files;
+        let full = sealed.len() * 2 >= self.limits.slots || sealed.len() == state.slots.len();
+        if sealed.is_empty() || !(crowded || full) {
+            return None;
+        }
+        let mut files = HashMap::new();
+        for slot in &sealed {
+            files.extend(state.slots[*slot].covered.iter().map(|(identity, file)| (*identity, file.clone())));
+        }
+        Some(Due { slots: sealed, files: files.into_values().collect() })
+    }
+
+    /// The files that [`Journal::due`] gave were synced. How many slots are free now.
+    pub(crate) fn release(&self, due: &Due) -> usize {
+        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.counters.files.fetch_add(due.files.len() as u64, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        for slot in &due.slots {
+            if let Some(slot) = state.slots.get_mut(*slot) {
+                slot.phase = Phase::Free;
+                slot.covered = HashMap::new();
+            }
+        }
+        due.slots.len()
+    }
+
+    /// Ends the histories before `history` of logs: what frames hold of them, written or on its way, does not count. Durable when it
+    /// returns. Everything that was acknowledged of these logs and is to stay must be synced before. Blocks.
+    pub(crate) fn void<'a>(&self, names: impl IntoIterator<Item = &'a str>, history: u64) -> io::Result<()> {
+        let mut voids = self.voids.lock();
+        let (next, oldest) = {
+            let state = self.state.lock();
+            if !state.begun {
+                return Ok(());
+            }
+            (state.next_sequence, state.slots.iter().filter_map(|slot| slot.first).min())
+        };
+        let Voids { head, ended_at } = &mut *voids;
+        // A turn under way may still write what it was given before: at most one frame.
+        let needed =
+            |name: &String, _: &mut u64| ended_at.get(name).is_none_or(|at| oldest.is_none_or(|first| first <= *at));
+        head.voids.retain(needed);
+        ended_at.retain(|name, _| head.voids.contains_key(name));
+        for name in names {
+            head.voids.insert(name.to_owned(), history);
+            ended_at.insert(name.to_owned(), next);
+        }
+        head.write(&*self.disk, &self.dir)
+    }
+
+    /// The end: syncs what only the journal keeps, and empties it. Blocks.
+    pub fn close(&self) -> io::Result<()> {
+        let mut voids = self.voids.lock();
+        self.ready.store(0, Ordering::Release);
+        let files: Vec<Arc<dyn DiskFile>> = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            if !state.begun {
+                return Ok(());
+            }
+            state.slots.iter_mut().flat_map(|slot| std::mem::take(&mut slot.covered).into_values()).collect()
+        };
+        files.iter().try_for_each(|file| file.sync_now())?;
+        voids.head = Head { incarnation: voids.head.incarnation.saturating_add(1), voids: BTreeMap::new() };
+        voids.head.write(&*self.disk, &self.dir)
+    }
+}
+
+impl State {
+    fn seal(&mut self) {
+        self.in_flight = false;
+        if let Some(slot) = self.active.take() {
+            self.slots[slot].phase = Phase::Sealed;
+        }
+    }
+
+    fn covered_files(&self) -> usize {
+        self.slots.iter().map(|slot| slot.covered.len()).sum()
+    }
+}
