@@ -41,20 +41,18 @@ pub(crate) mod update_features;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use goatq_protocol::ApiKey;
 use goatq_protocol::frame::encode_response_parts;
 use goatq_protocol::header::{HeaderError, RequestHeader};
 use goatq_protocol::wire::{EncodeError, Part, Response};
 use goatq_storage::log::FileRange;
 
-use crate::metrics::requests::RequestTimes;
 use crate::net::budget::Charge;
-use crate::net::{Chunk, CloseReason, ConnectionInfo, Outcome, Reply, Service};
+use crate::net::{Chunk, CloseReason, ConnectionInfo, Outcome, Reply, Service, Started};
 use crate::node::Node;
 
 /// What a handler knows about the request it answers.
@@ -110,11 +108,7 @@ impl Dispatcher {
         Self { node }
     }
 
-    fn start(
-        &self,
-        connection: &Arc<ConnectionInfo>,
-        frame: Bytes,
-    ) -> Result<BoxFuture<'static, Outcome>, CloseReason> {
+    fn start(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> Result<Started, CloseReason> {
         let (header, body) = RequestHeader::decode(frame).map_err(|error| match error {
             HeaderError::UnknownApiKey(key) => CloseReason::UnknownApi(key),
             HeaderError::Malformed(error) => CloseReason::InvalidRequest(error.to_string()),
@@ -129,7 +123,7 @@ impl Dispatcher {
         if api_key == ApiKey::ApiVersions {
             // Whoever asks cannot know yet which versions there are: he is told in the oldest one (KIP-511).
             cx.api_version = 0;
-            return Ok(std::future::ready(cx.reply(&api_versions::unsupported())).boxed());
+            return Ok(Started::Done(cx.reply(&api_versions::unsupported())));
         }
         Err(CloseReason::UnsupportedVersion { key: api_key.code(), version: api_version })
     }
@@ -141,27 +135,65 @@ impl Service for Dispatcher {
         key.and_then(table::find).is_some_and(|api| api.pipelined)
     }
 
-    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome> {
-        self.start(connection, frame).unwrap_or_else(|reason| std::future::ready(Outcome::Close(reason)).boxed())
+    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> Started {
+        self.start(connection, frame).unwrap_or_else(|reason| Started::Done(Outcome::Close(reason)))
     }
 }
 
-/// Runs a handler and counts what it took: until it first waits that is work, from then on it is waiting.
-async fn timed(node: Arc<Node>, key: ApiKey, version: i16, answer: impl Future<Output = Outcome>) -> Outcome {
-    let mut answer = pin!(answer);
-    let begun = node.clock.monotonic();
-    let mut worked = None;
-    let outcome = poll_fn(|cx| {
-        let poll = answer.as_mut().poll(cx);
-        if worked.is_none() && poll.is_pending() {
-            worked = Some(node.clock.monotonic());
-        }
-        poll
-    })
-    .await;
-    let ended = node.clock.monotonic();
-    let worked = worked.unwrap_or(ended);
-    let (local, remote) = (worked.saturating_sub(begun), ended.saturating_sub(worked));
-    node.metrics.requests.answered(key, version, &RequestTimes { local, remote, ..RequestTimes::default() });
-    outcome
+/// How far a handler in two stages came with the first.
+pub(crate) enum Stage<F> {
+    /// To the end.
+    Answered(Outcome),
+    /// To where it has to wait.
+    Waiting(F),
+}
+
+/// Counts what a request took: until it first waits that is work, from then on it is waiting.
+struct Stopwatch {
+    node: Arc<Node>,
+    key: ApiKey,
+    version: i16,
+    begun: Duration,
+}
+
+impl Stopwatch {
+    fn start(cx: &RequestContext, key: ApiKey) -> Self {
+        Self { node: Arc::clone(&cx.node), key, version: cx.api_version, begun: cx.node.clock.monotonic() }
+    }
+
+    fn worked(&self) -> Duration {
+        self.node.clock.monotonic().saturating_sub(self.begun)
+    }
+
+    /// The request was answered without waiting.
+    fn answered(&self) {
+        self.node.metrics.requests.answered(self.key, self.version, self.worked(), Duration::ZERO);
+    }
+
+    /// The request has worked until now; `rest` is waiting.
+    async fn waiting(self, rest: impl Future<Output = Outcome>) -> Outcome {
+        let worked = self.worked();
+        let outcome = rest.await;
+        let waited = self.worked().saturating_sub(worked);
+        self.node.metrics.requests.answered(self.key, self.version, worked, waited);
+        outcome
+    }
+
+    /// Runs a handler whose work is its first poll.
+    async fn run(self, answer: impl Future<Output = Outcome>) -> Outcome {
+        let mut answer = pin!(answer);
+        let mut worked = None;
+        let outcome = poll_fn(|cx| {
+            let poll = answer.as_mut().poll(cx);
+            if worked.is_none() && poll.is_pending() {
+                worked = Some(self.worked());
+            }
+            poll
+        })
+        .await;
+        let total = self.worked();
+        let worked = worked.unwrap_or(total);
+        self.node.metrics.requests.answered(self.key, self.version, worked, total.saturating_sub(worked));
+        outcome
+    }
 }

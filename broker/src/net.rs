@@ -8,8 +8,10 @@ pub mod frames;
 pub mod info;
 pub mod limits;
 pub mod outbox;
+mod seats;
 pub mod server;
 pub mod service;
+pub mod timer;
 pub mod transport;
 
 pub use close::CloseReason;
@@ -18,5 +20,5 @@ pub use deadlines::DeadlineConfig;
 pub use info::ConnectionInfo;
 pub use limits::LimitConfig;
 pub use server::{BindError, BoundListeners, NetConfig, Server};
-pub use service::{Chunk, Outcome, Reply, Service};
+pub use service::{Chunk, Outcome, Reply, Service, Started};
 pub use transport::SocketConfig;

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use goatq_broker::metrics::network::NetworkMetrics;
 use goatq_broker::net::budget::MemoryBudget;
 use goatq_broker::net::{
     BoundListeners, CloseReason, ConnectionConfig, ConnectionInfo, DeadlineConfig, LimitConfig, NetConfig, Outcome,
-    Reply, Server, Service, SocketConfig,
+    Reply, Server, Service, SocketConfig, Started,
 };
 use goatq_broker::threads::workers::Workers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -49,12 +48,12 @@ impl Service for Tiny {
         frame[0] == b'P'
     }
 
-    fn call(&self, _: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome> {
+    fn call(&self, _: &Arc<ConnectionInfo>, frame: Bytes) -> Started {
         let number = frame[2];
         self.started.lock().expect("started").push(number);
         let gate = self.gate(number);
-        match frame[1] {
-            b'e' => async move { reply(number, 1) }.boxed(),
+        Started::Running(match frame[1] {
+            b'e' => return Started::Done(reply(number, 1)),
             b'w' => async move {
                 gate.notified().await;
                 reply(number, 1)
@@ -64,7 +63,7 @@ impl Service for Tiny {
             b'b' => async move { reply(number, usize::from(number) * 1024) }.boxed(),
             b'p' => async { panic!("a fault in a handler") }.boxed(),
             _ => async { Outcome::Close(CloseReason::InvalidRequest("asked to".to_owned())) }.boxed(),
-        }
+        })
     }
 }
 

@@ -19,8 +19,8 @@ use goatq_protocol::message::produce::{
 use goatq_protocol::{ApiKey, ErrorCode};
 use tokio::time::Instant;
 
-use super::RequestContext;
 use super::partition_error::{append_code, commit_code, is_internal, leader_hint, missing};
+use super::{RequestContext, Stage};
 use crate::metrics::topics::TopicCounts;
 use crate::net::{CloseReason, Outcome};
 use crate::partition::validate::RefusalKind;
@@ -58,6 +58,16 @@ struct Pending {
     last_offset: i64,
 }
 
+impl Pending {
+    /// Whether there is nothing to wait for.
+    fn is_over(&self, acks: Acks) -> bool {
+        match acks {
+            Acks::AllInSync => self.log.is_committed(self.last_offset),
+            Acks::Leader | Acks::None => self.log.is_durable(self.last_offset),
+        }
+    }
+}
+
 /// Why a partition's records were not appended.
 struct Failure {
     error: ErrorCode,
@@ -82,27 +92,37 @@ impl From<AppendError> for Failure {
     }
 }
 
-pub(crate) async fn handle(cx: &RequestContext, request: ProduceRequest) -> Outcome {
+pub(crate) fn start(cx: RequestContext, request: ProduceRequest) -> Stage<impl Future<Output = Outcome>> {
     let Some(acks) = Acks::from_wire(request.acks) else {
         let topics = request.topic_data.into_iter();
-        return cx.reply(&ProduceResponse {
+        return Stage::Answered(cx.reply(&ProduceResponse {
             responses: topics.map(|topic| refuse(topic, ErrorCode::InvalidRequiredAcks)).collect(),
             ..ProduceResponse::default()
-        });
+        }));
     };
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let transactional = request.transactional_id.is_some();
     let now_ms = cx.node.clock.wall_ms();
-    let mut append = Append { cx, acks, transactional, now_ms, pending: Vec::new() };
+    let mut append = Append { cx: &cx, acks, transactional, now_ms, pending: Vec::new() };
     let topics = request.topic_data.into_iter().enumerate();
     let mut responses: Vec<_> = topics.map(|(at, topic)| append.topic(at, topic)).collect();
-    let pending = append.pending;
+    let mut pending = append.pending;
     if acks == Acks::None {
-        return unacknowledged(cx, &responses);
+        return Stage::Answered(unacknowledged(&cx, &responses));
     }
-    if !pending.is_empty() {
-        wait(acks, pending, timeout, &mut responses).await;
+    // What need not be synced counts by now.
+    pending.retain(|pending| !pending.is_over(acks));
+    if pending.is_empty() {
+        return Stage::Answered(answer(&cx, responses));
     }
+    let deadline = Instant::now() + timeout;
+    Stage::Waiting(async move {
+        wait(&cx, acks, pending, deadline, &mut responses).await;
+        answer(&cx, responses)
+    })
+}
+
+fn answer(cx: &RequestContext, mut responses: Vec<TopicProduceResponse>) -> Outcome {
     let errors = responses.iter().flat_map(|topic| &topic.partition_responses);
     for error in errors.filter(|partition| partition.error_code != 0) {
         let error = ErrorCode::from_code(error.error_code).unwrap_or(ErrorCode::UnknownServerError);
@@ -199,8 +219,13 @@ fn count_failure(counts: &TopicCounts, error: &AppendError, size: usize) {
 }
 
 /// The second stage: waits for every partition, at most until the request's time is over.
-async fn wait(acks: Acks, pending: Vec<Pending>, timeout: Duration, responses: &mut [TopicProduceResponse]) {
-    let deadline = Instant::now() + timeout;
+async fn wait(
+    cx: &RequestContext,
+    acks: Acks,
+    pending: Vec<Pending>,
+    deadline: Instant,
+    responses: &mut [TopicProduceResponse],
+) {
     for Pending { topic, partition, log, last_offset } in pending {
         let committed = async {
             match acks {
@@ -208,10 +233,10 @@ async fn wait(acks: Acks, pending: Vec<Pending>, timeout: Duration, responses: &
                 Acks::Leader | Acks::None => log.wait_durable(last_offset).await,
             }
         };
-        let error = match tokio::time::timeout_at(deadline, committed).await {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => commit_code(error),
-            Err(_) => ErrorCode::RequestTimedOut,
+        let error = match cx.connection.timer.limit(deadline, committed).await {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => commit_code(error),
+            None => ErrorCode::RequestTimedOut,
         };
         let answer = responses.get_mut(topic).and_then(|topic| topic.partition_responses.get_mut(partition));
         if let Some(answer) = answer {

@@ -1,15 +1,12 @@
 //! The table of APIs: which keys and versions this broker serves, and by which handler.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use goatq_protocol::ApiKey;
 use goatq_protocol::wire::{VersionRange, Versioned};
 
-use super::{RequestContext, timed};
-use crate::net::{CloseReason, Outcome};
+use super::{RequestContext, Stage, Stopwatch};
+use crate::net::{CloseReason, Outcome, Started};
 
 /// One API.
 pub(crate) struct Api {
@@ -20,7 +17,7 @@ pub(crate) struct Api {
     /// Requests may be started while earlier ones are unanswered.
     pub(crate) pipelined: bool,
     /// Decodes a body and starts to answer it.
-    pub(crate) handle: fn(RequestContext, Bytes) -> BoxFuture<'static, Outcome>,
+    pub(crate) handle: fn(RequestContext, Bytes) -> Started,
 }
 
 impl Api {
@@ -38,32 +35,52 @@ fn decode<M: Versioned>(body: Bytes, version: i16) -> Result<M, Outcome> {
 }
 
 /// Makes the table from handler files. A file exports `handle(&RequestContext, XRequest) -> XResponse`; where the line says
-/// `whole`, `handle` makes the [`Outcome`] itself, because there may be none to send or memory to account for.
+/// `whole`, `handle` makes the [`Outcome`] itself, because there may be memory to account for; where it says `staged`, the file
+/// exports `start(RequestContext, XRequest) -> Stage`, whose future is only made when there is something to wait for.
 macro_rules! apis {
     (@reply plain $cx:ident, $response:expr) => { $cx.reply(&$response) };
     (@reply whole $cx:ident, $response:expr) => { $response };
+    (@handle $key:ident $module:ident staged) => {
+        |cx, body| {
+            let watch = Stopwatch::start(&cx, ApiKey::$key);
+            let stage = match decode(body, cx.api_version) {
+                Ok(request) => super::$module::start(cx, request),
+                Err(close) => return Started::Done(close),
+            };
+            match stage {
+                Stage::Answered(outcome) => {
+                    watch.answered();
+                    Started::Done(outcome)
+                }
+                Stage::Waiting(rest) => Started::Running(watch.waiting(rest).boxed()),
+            }
+        }
+    };
+    (@handle $key:ident $module:ident $kind:ident) => {
+        |cx, body| {
+            let watch = Stopwatch::start(&cx, ApiKey::$key);
+            let answer = async move {
+                let request = match decode(body, cx.api_version) {
+                    Ok(request) => request,
+                    Err(close) => return close,
+                };
+                apis!(@reply $kind cx, super::$module::handle(&cx, request).await)
+            };
+            Started::Running(watch.run(answer).boxed())
+        }
+    };
     ($($key:ident => $module:ident $kind:ident $(, pipelined = $pipelined:literal)?;)*) => {
         static APIS: &[Api] = &[$(Api {
             key: ApiKey::$key,
             versions: ApiKey::$key.stable_versions(),
             pipelined: false $(|| $pipelined)?,
-            handle: |cx, body| {
-                let (node, version) = (Arc::clone(&cx.node), cx.api_version);
-                let answer = async move {
-                    let request = match decode(body, cx.api_version) {
-                        Ok(request) => request,
-                        Err(close) => return close,
-                    };
-                    apis!(@reply $kind cx, super::$module::handle(&cx, request).await)
-                };
-                timed(node, ApiKey::$key, version, answer).boxed()
-            },
+            handle: apis!(@handle $key $module $kind),
         },)*];
     };
 }
 
 apis! {
-    Produce => produce whole, pipelined = true;
+    Produce => produce staged, pipelined = true;
     Fetch => fetch whole;
     ListOffsets => list_offsets plain;
     Metadata => metadata plain;

@@ -24,38 +24,13 @@ const ERRORS: usize = 144;
 const QUANTILES: [(f64, &str); 6] =
     [(0.5, "0.50"), (0.75, "0.75"), (0.95, "0.95"), (0.98, "0.98"), (0.99, "0.99"), (0.999, "0.999")];
 
-/// Where the time of one request went. The phases follow Kafka's so that its dashboards work.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RequestTimes {
-    /// From the last byte of the frame to the start of the handler.
-    pub request_queue: Duration,
-    /// Work of this node.
-    pub local: Duration,
-    /// Waiting for a condition: durability, other replicas, data for a fetch, a rebalance.
-    pub remote: Duration,
-    /// Waiting for earlier replies of the same connection.
-    pub response_queue: Duration,
-    /// Writing the reply to the socket.
-    pub response_send: Duration,
-}
-
-impl RequestTimes {
-    /// The whole time the client waited, apart from the network.
-    pub fn total(&self) -> Duration {
-        self.request_queue + self.local + self.remote + self.response_queue + self.response_send
-    }
-}
-
 #[derive(Debug)]
 struct ApiMetrics {
     by_version: [AtomicU64; VERSIONS],
     by_error: [AtomicU64; ERRORS],
     total: Histogram,
-    request_queue: Histogram,
     local: Histogram,
     remote: Histogram,
-    response_queue: Histogram,
-    response_send: Histogram,
 }
 
 impl Default for ApiMetrics {
@@ -64,24 +39,27 @@ impl Default for ApiMetrics {
             by_version: std::array::from_fn(|_| AtomicU64::new(0)),
             by_error: std::array::from_fn(|_| AtomicU64::new(0)),
             total: Histogram::default(),
-            request_queue: Histogram::default(),
             local: Histogram::default(),
             remote: Histogram::default(),
-            response_queue: Histogram::default(),
-            response_send: Histogram::default(),
         }
     }
 }
 
 impl ApiMetrics {
-    fn histograms(&self) -> [(&'static str, &Histogram); 6] {
+    fn histograms(&self) -> [&Histogram; 3] {
+        [&self.total, &self.local, &self.remote]
+    }
+
+    /// The phases are Kafka's, so that its dashboards work. Those without a histogram do not exist here, and take no time:
+    /// the thread that reads a request also does the work and writes the reply.
+    fn phases(&self) -> [(&'static str, Option<&Histogram>); 6] {
         [
-            ("totaltimems", &self.total),
-            ("requestqueuetimems", &self.request_queue),
-            ("localtimems", &self.local),
-            ("remotetimems", &self.remote),
-            ("responsequeuetimems", &self.response_queue),
-            ("responsesendtimems", &self.response_send),
+            ("totaltimems", Some(&self.total)),
+            ("requestqueuetimems", None),
+            ("localtimems", Some(&self.local)),
+            ("remotetimems", Some(&self.remote)),
+            ("responsequeuetimems", None),
+            ("responsesendtimems", None),
         ]
     }
 }
@@ -114,18 +92,16 @@ impl RequestMetrics {
         Some(slot.get_or_init(Box::default))
     }
 
-    /// Counts a request that was answered.
-    pub fn answered(&self, key: ApiKey, version: i16, times: &RequestTimes) {
+    /// Counts a request that was answered after so much work of this node (`local`) and waiting for a condition (`remote`):
+    /// durability, other replicas, data for a fetch, a rebalance.
+    pub fn answered(&self, key: ApiKey, version: i16, local: Duration, remote: Duration) {
         let Some(api) = self.api(key) else { return };
         if let Some(count) = usize::try_from(version).ok().and_then(|v| api.by_version.get(v)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        api.total.observe(times.total());
-        api.request_queue.observe(times.request_queue);
-        api.local.observe(times.local);
-        api.remote.observe(times.remote);
-        api.response_queue.observe(times.response_queue);
-        api.response_send.observe(times.response_send);
+        api.total.observe(local + remote);
+        api.local.observe(local);
+        api.remote.observe(remote);
     }
 
     /// Counts `count` items of replies that carried `error` (Kafka counts NONE too).
@@ -144,7 +120,7 @@ impl RequestMetrics {
         }
         *rotated_at = now;
         for (_, api) in self.used() {
-            for (_, histogram) in api.histograms() {
+            for histogram in api.histograms() {
                 histogram.rotate();
             }
         }
@@ -187,26 +163,28 @@ impl RequestMetrics {
     }
 
     fn encode_times(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        for phase in 0..ApiMetrics::default().histograms().len() {
-            let used: Vec<_> = self.used().map(|(name, api)| (name, api.histograms()[phase])).collect();
-            let Some((_, (phase_name, _))) = used.first() else { return Ok(()) };
+        let used: Vec<_> = self.used().collect();
+        let Some((_, first)) = used.first() else { return Ok(()) };
+        for (phase, (phase_name, _)) in first.phases().into_iter().enumerate() {
+            let used = used.iter().map(|(name, api)| (*name, *api, api.phases()[phase].1));
             let family = format!("kafka_network_requestmetrics_{phase_name}");
             let mut gauge = Metric::gauge(encoder, &family, "Time of requests in this phase, milliseconds.")?;
-            for (name, (_, histogram)) in &used {
-                let values = histogram.quantiles_ms(QUANTILES.map(|(quantile, _)| quantile));
+            for (name, _, histogram) in used.clone() {
+                let quantiles = QUANTILES.map(|(quantile, _)| quantile);
+                let values = histogram.map_or([0.0; QUANTILES.len()], |histogram| histogram.quantiles_ms(quantiles));
                 for (value, (_, label)) in values.into_iter().zip(QUANTILES) {
                     gauge.value(&[("request", name), ("quantile", label)], value)?;
                 }
             }
             let family = format!("kafka_network_requestmetrics_{phase_name}_count");
             let mut count = Metric::gauge(encoder, &family, "Requests in the histogram.")?;
-            for (name, (_, histogram)) in &used {
-                count.value(&[("request", name)], histogram.count() as f64)?;
+            for (name, api, _) in used.clone() {
+                count.value(&[("request", name)], api.total.count() as f64)?;
             }
             let family = format!("kafka_network_requestmetrics_{phase_name}_mean");
             let mut mean = Metric::gauge(encoder, &family, "Mean since the start, milliseconds.")?;
-            for (name, (_, histogram)) in &used {
-                mean.value(&[("request", name)], histogram.mean_ms())?;
+            for (name, _, histogram) in used {
+                mean.value(&[("request", name)], histogram.map_or(0.0, Histogram::mean_ms))?;
             }
         }
         Ok(())

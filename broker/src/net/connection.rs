@@ -22,8 +22,9 @@ use super::deadlines::{DeadlineConfig, Deadlines, Observation};
 use super::frames::Frames;
 use super::info::ConnectionInfo;
 use super::outbox::Outbox;
-use super::service::{Outcome, Service};
-use super::transport::{ReadSide, Stream, WriteSide};
+use super::seats::Seat;
+use super::service::{Outcome, Service, Started};
+use super::transport::{Incoming, ReadSide, Stream};
 use crate::metrics::network::NetworkMetrics;
 
 /// How often a connection with an unfinished frame or unread replies looks at its deadlines.
@@ -56,7 +57,6 @@ impl Default for ConnectionConfig {
 }
 
 /// What all connections of a listener share.
-#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) config: ConnectionConfig,
     pub(super) service: Arc<dyn Service>,
@@ -101,8 +101,7 @@ struct Held {
     charge: Option<Charge>,
 }
 
-struct Reader<'a> {
-    side: ReadSide<'a>,
+struct Reader {
     frames: Frames,
     /// Paid for the frame in progress, once it outgrew the first read.
     charge: Option<Charge>,
@@ -111,11 +110,12 @@ struct Reader<'a> {
     ended: bool,
 }
 
-struct Connection<'a> {
+/// A connection without its socket: what a move to another thread takes along.
+pub(super) struct Connection {
     info: Arc<ConnectionInfo>,
-    shared: &'a Shared,
-    reader: Reader<'a>,
-    writer: WriteSide<'a>,
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    reader: Reader,
     in_flight: VecDeque<InFlight>,
     held: Option<Held>,
     /// The request in flight is not pipelined: nothing else may start.
@@ -124,44 +124,87 @@ struct Connection<'a> {
     requests: u64,
     /// Set when nothing more is to be read; the connection ends when all that was started is answered.
     closing: Option<CloseReason>,
+    started: Instant,
+    deadlines: Deadlines,
 }
 
-/// Serves `stream` until it ends, and says why it ended.
-pub(super) async fn serve(mut stream: Stream, info: Arc<ConnectionInfo>, shared: &Shared) -> CloseReason {
-    let (read, writer) = stream.split();
-    let frames = Frames::new(shared.config.max_frame);
-    let mut connection = Connection {
-        info,
-        shared,
-        reader: Reader { side: read, frames, charge: None, waiting: false, ended: false },
-        writer,
-        in_flight: VecDeque::new(),
-        held: None,
-        alone: false,
-        outbox: Outbox::default(),
-        requests: 0,
-        closing: None,
-    };
-    let reason = connection.run().await;
-    if connection.outbox.is_empty() {
-        // A peer that is gone already does not mind.
-        let _ = connection.writer.shut_down().await;
+/// How the service of a connection by one thread ended.
+pub(super) enum Ended {
+    /// For good.
+    Closed(CloseReason),
+    /// Another thread is to go on with it.
+    Moved {
+        /// Which one.
+        worker: usize,
+        /// The socket.
+        incoming: Incoming,
+        /// All else.
+        connection: Box<Connection>,
+    },
+}
+
+/// Why [`Connection::run`] came back.
+enum Pause {
+    Close(CloseReason),
+    Move(usize),
+}
+
+impl Connection {
+    /// A connection that has not read anything yet.
+    pub(super) fn new(info: Arc<ConnectionInfo>, shared: Arc<Shared>, seat: Arc<Seat>) -> Self {
+        let frames = Frames::new(shared.config.max_frame);
+        let deadlines = Deadlines::new(shared.config.deadlines.clone(), Duration::ZERO);
+        Self {
+            info,
+            shared,
+            seat,
+            reader: Reader { frames, charge: None, waiting: false, ended: false },
+            in_flight: VecDeque::new(),
+            held: None,
+            alone: false,
+            outbox: Outbox::default(),
+            requests: 0,
+            closing: None,
+            started: Instant::now(),
+            deadlines,
+        }
     }
-    reason
-}
 
-impl Connection<'_> {
-    async fn run(&mut self) -> CloseReason {
-        let drained = self.shared.drain.clone();
-        let mut drained = pin!(drained.cancelled());
-        let started = Instant::now();
-        let mut deadlines = Deadlines::new(self.shared.config.deadlines.clone(), Duration::ZERO);
+    /// Who is at the other end.
+    pub(super) fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.info
+    }
+
+    /// Serves the connection over `stream` until it ends or is to move.
+    pub(super) async fn serve(mut self: Box<Self>, mut stream: Stream) -> Ended {
+        match self.run(&mut stream).await {
+            Pause::Close(reason) => {
+                if self.outbox.is_empty() {
+                    // A peer that is gone already does not mind.
+                    let _ = stream.split().1.shut_down().await;
+                }
+                Ended::Closed(reason)
+            }
+            Pause::Move(worker) => match stream.detach() {
+                Ok(incoming) => Ended::Moved { worker, incoming, connection: self },
+                Err(error) => Ended::Closed(CloseReason::Broken(error.kind())),
+            },
+        }
+    }
+
+    async fn run(&mut self, stream: &mut Stream) -> Pause {
+        let shared = Arc::clone(&self.shared);
+        let (mut read, mut write) = stream.split();
+        let mut drained = pin!(shared.drain.cancelled());
         let mut tick = pin!(tokio::time::sleep(self.tick_period()));
         let mut tick_is_short = self.is_busy();
         loop {
             self.start_requests();
             if let Some(reason) = self.finished() {
-                return reason;
+                return Pause::Close(reason);
+            }
+            if let Some(worker) = self.seat.leave() {
+                return Pause::Move(worker);
             }
             if !tick_is_short && self.is_busy() {
                 tick.as_mut().reset(Instant::now() + self.tick_period());
@@ -175,28 +218,28 @@ impl Connection<'_> {
                 outcome = next_outcome(&mut self.in_flight), if may_pop && !self.in_flight.is_empty() => {
                     self.on_outcome(outcome);
                 }
-                written = self.outbox.write(&mut self.writer), if !self.outbox.is_empty() => {
+                written = self.outbox.write(&mut write), if !self.outbox.is_empty() => {
                     if let Err(error) = written {
-                        return CloseReason::Broken(error.kind());
+                        return Pause::Close(CloseReason::Broken(error.kind()));
                     }
                 }
-                charge = self.shared.budget.charge(due.unwrap_or(0)), if due.is_some() => {
+                charge = shared.budget.charge(due.unwrap_or(0)), if due.is_some() => {
                     if let Some(held) = &mut self.held {
                         held.charge = Some(charge);
                     }
                 }
-                read = self.reader.fill(&self.shared.budget), if may_read => {
-                    if let Err(error) = read {
-                        return CloseReason::Broken(error.kind());
+                filled = self.reader.fill(&mut read, &shared.budget), if may_read => {
+                    if let Err(error) = filled {
+                        return Pause::Close(CloseReason::Broken(error.kind()));
                     }
                 }
                 () = &mut drained, if self.closing.is_none() => self.closing = Some(CloseReason::Shutdown),
                 () = &mut tick => {
-                    if let Some(reason) = deadlines.on_tick(self.observe(), started.elapsed()) {
-                        return reason;
+                    if let Some(reason) = self.deadlines.on_tick(self.observe(), self.started.elapsed()) {
+                        return Pause::Close(reason);
                     }
                     if !self.is_busy() {
-                        self.reader.frames.release();
+                        self.reader.release();
                     }
                     tick_is_short = self.is_busy();
                     tick.as_mut().reset(Instant::now() + self.tick_period());
@@ -281,14 +324,20 @@ impl Connection<'_> {
 
     fn start(&mut self, frame: Bytes, charge: Charge, pipelined: bool) {
         self.requests += 1;
-        let mut future = self.shared.service.call(&self.info, frame);
-        // This poll runs everything that must happen in the order of arrival. Whatever it waits for is asked again, with
-        // a waker, as soon as the request is the first one unanswered.
-        let done = (&mut future).now_or_never();
-        let progress = match done {
-            Some(outcome) if self.in_flight.is_empty() => return self.answer(outcome),
-            Some(outcome) => Progress::Done(Some(outcome)),
-            None => {
+        self.seat.worked(frame.len());
+        let started = match self.shared.service.call(&self.info, frame) {
+            // This poll runs what else must happen in the order of arrival. Whatever it waits for is asked again, with a
+            // waker, as soon as the request is the first one unanswered.
+            Started::Running(mut future) => match (&mut future).now_or_never() {
+                Some(outcome) => Started::Done(outcome),
+                None => Started::Running(future),
+            },
+            done @ Started::Done(_) => done,
+        };
+        let progress = match started {
+            Started::Done(outcome) if self.in_flight.is_empty() => return self.answer(outcome),
+            Started::Done(outcome) => Progress::Done(Some(outcome)),
+            Started::Running(future) => {
                 self.alone = !pipelined;
                 Progress::Running(future)
             }
@@ -325,9 +374,9 @@ async fn next_outcome(in_flight: &mut VecDeque<InFlight>) -> Outcome {
     }
 }
 
-impl Reader<'_> {
+impl Reader {
     /// Reads once, after paying for the room that this may take. Cancel-safe.
-    async fn fill(&mut self, budget: &MemoryBudget) -> std::io::Result<()> {
+    async fn fill(&mut self, side: &mut ReadSide<'_>, budget: &MemoryBudget) -> std::io::Result<()> {
         let wanted = self.frames.wanted();
         if self.frames.announced().is_ok_and(|size| size.is_some_and(|size| size > Frames::FIRST_READ)) {
             self.waiting = true;
@@ -335,9 +384,16 @@ impl Reader<'_> {
             self.waiting = false;
         }
         if self.frames.is_released() {
-            self.side.readable().await?;
+            side.readable().await?;
+            // One read then takes a whole frame. Without the memory for that it begins as a small one does.
+            if let Some(room) = self.frames.ahead()
+                && let Some(charge) = budget.try_charge(room)
+            {
+                self.charge = Some(charge);
+                self.frames.make_room(room);
+            }
         }
-        if self.side.read(self.frames.buffer_for_read()).await? == 0 {
+        if side.read(self.frames.buffer_for_read()).await? == 0 {
             self.ended = true;
         }
         Ok(())
@@ -348,6 +404,12 @@ impl Reader<'_> {
             Some(charge) => budget.grow(charge, wanted.saturating_sub(charge.bytes())).await,
             None => self.charge = Some(budget.charge(wanted).await),
         }
+    }
+
+    /// Gives back what is only kept for frames to come.
+    fn release(&mut self) {
+        self.frames.release();
+        self.charge = None;
     }
 
     fn next_frame(&mut self) -> Result<Option<Held>, CloseReason> {

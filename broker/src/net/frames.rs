@@ -7,7 +7,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use goatq_protocol::frame::{FrameError, PREFIX_LEN, request_length};
 
-/// Less room than this is not worth a system call.
+/// Less room than this is not worth a system call. A frame gets this much more room than it needs: a read that fills all
+/// of its room leaves open whether there is more to read, which takes another system call to find out.
 const WORTH_READING: usize = 512;
 /// Room for the first bytes of a connection: most requests are smaller.
 const SMALLEST: usize = 1024;
@@ -49,6 +50,10 @@ impl Frames {
         self.buffer.advance(PREFIX_LEN);
         let frame = self.buffer.split_to(size).freeze();
         self.proven = size.max(self.proven / 2);
+        if self.buffer.is_empty() && size > Self::FIRST_READ {
+            // What is left of the room would keep the whole of it.
+            self.buffer = BytesMut::new();
+        }
         Ok(Some(frame))
     }
 
@@ -58,6 +63,17 @@ impl Frames {
             self.buffer = BytesMut::new();
             self.shared = SMALLEST;
         }
+    }
+
+    /// Room for the whole of the next frame, as large as the last ones were, if those were large and nothing of it is there.
+    pub fn ahead(&self) -> Option<usize> {
+        let large = self.proven > Self::FIRST_READ;
+        (self.buffer.is_empty() && large).then_some(self.proven + PREFIX_LEN + WORTH_READING)
+    }
+
+    /// Makes the room that [`Self::ahead`] named.
+    pub fn make_room(&mut self, room: usize) {
+        self.buffer = BytesMut::with_capacity(room);
     }
 
     /// Whether there is no buffer: then it is better to wait for bytes before asking for one.
@@ -86,7 +102,7 @@ impl Frames {
         match self.announced() {
             Ok(Some(size)) => {
                 let ahead = have.saturating_mul(GROWTH).max(FIRST_STEP).max(self.proven.saturating_mul(2));
-                (size + PREFIX_LEN).min(ahead).max(have).max(self.shared)
+                (size + PREFIX_LEN + WORTH_READING).min(ahead).max(have).max(self.shared)
             }
             _ => self.shared,
         }

@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use super::timer::LazyTimer;
+
 /// Who is at the other end of a connection and how it came in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ConnectionInfo {
     /// Number of the connection, unique while the node runs.
     pub id: u64,
@@ -13,6 +15,8 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// Principal of the peer as `Type:name`; [`Self::ANONYMOUS`] without authentication.
     pub principal: String,
+    /// For what its requests wait for.
+    pub timer: LazyTimer,
 }
 
 impl ConnectionInfo {

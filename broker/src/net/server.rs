@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,10 +16,12 @@ use tokio_util::task::TaskTracker;
 
 use super::budget::MemoryBudget;
 use super::close::{CloseReason, Fault, LogLimiter};
-use super::connection::{self, ConnectionConfig, Shared};
+use super::connection::{Connection, ConnectionConfig, Ended, Shared};
 use super::info::ConnectionInfo;
 use super::limits::{Accepting, Admission, ConnectionLimits, LimitConfig};
+use super::seats::Seats;
 use super::service::Service;
+use super::timer::LazyTimer;
 use super::transport::{Incoming, Listener, SocketConfig};
 use crate::metrics::network::{ListenerCounts, NetworkMetrics};
 use crate::threads::workers::Workers;
@@ -66,7 +69,8 @@ pub struct Server {
 }
 
 struct State {
-    shared: Shared,
+    shared: Arc<Shared>,
+    seats: Seats,
     limits: Mutex<ConnectionLimits>,
     slot_freed: Notify,
     next_id: AtomicU64,
@@ -88,7 +92,7 @@ impl BoundListeners {
         Ok(bound)
     }
 
-    /// Starts accepting. Each connection lives on one of `workers`, in turn.
+    /// Starts accepting. Connections live on `workers`: on as few of them as keep up.
     pub fn serve(
         self,
         config: NetConfig,
@@ -105,7 +109,8 @@ impl BoundListeners {
             drain: CancellationToken::new(),
         };
         let state = Arc::new(State {
-            shared,
+            shared: Arc::new(shared),
+            seats: Seats::new(),
             limits: Mutex::new(ConnectionLimits::new(config.limits, Duration::ZERO)),
             slot_freed: Notify::new(),
             next_id: AtomicU64::new(1),
@@ -126,6 +131,13 @@ impl BoundListeners {
             };
             tracker.spawn(acceptor.run(listener));
         }
+        let (balanced, drain) = (Arc::clone(&state), state.shared.drain.clone());
+        tracker.spawn(async move {
+            tokio::select! {
+                () = drain.cancelled() => {}
+                () = balanced.seats.keep_balanced(&balanced.workers) => {}
+            }
+        });
         Server { state, tracker, kill, addresses }
     }
 }
@@ -173,6 +185,7 @@ struct Acceptor {
 /// Counts an open connection; dropping it frees the slot, also when the connection's task panics.
 struct Slot {
     state: Arc<State>,
+    connection: u64,
     ip: IpAddr,
     counts: Arc<ListenerCounts>,
 }
@@ -223,26 +236,57 @@ impl Acceptor {
         }
         self.counts.accepted.add(1);
         self.counts.connections.add(1);
-        let slot = Slot { state: Arc::clone(state), ip: peer.ip(), counts: Arc::clone(&self.counts) };
+        let id = state.next_id.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot { state: Arc::clone(state), connection: id, ip: peer.ip(), counts: Arc::clone(&self.counts) };
         let info = Arc::new(ConnectionInfo {
-            id: state.next_id.fetch_add(1, Ordering::Relaxed),
+            id,
             listener: self.name.clone(),
             peer,
             principal: ConnectionInfo::ANONYMOUS.to_owned(),
+            timer: LazyTimer::default(),
         });
-        state.workers.spawn(self.tracker.track_future(slot.run(incoming, info, self.kill.clone())));
+        let seat = state.seats.take(id);
+        let worker = seat.worker();
+        let connection = Box::new(Connection::new(info, Arc::clone(&state.shared), seat));
+        let running = Running { slot, tracker: self.tracker.clone(), kill: self.kill.clone() };
+        running.settle(worker, incoming, connection);
+    }
+}
+
+/// A connection on its way to a thread.
+struct Running {
+    slot: Slot,
+    tracker: TaskTracker,
+    kill: CancellationToken,
+}
+
+impl Running {
+    /// Goes on with a connection on the thread `worker`.
+    fn settle(self, worker: usize, incoming: Incoming, connection: Box<Connection>) {
+        let state = Arc::clone(&self.slot.state);
+        let token = self.tracker.token();
+        // Boxed: the task of a connection that moves starts one of its own kind.
+        let task: BoxFuture<'static, ()> = Box::pin(async move {
+            let _counted = token;
+            let info = Arc::clone(connection.info());
+            let ended = match incoming.attach() {
+                Ok(stream) => tokio::select! {
+                    ended = connection.serve(stream) => ended,
+                    () = self.kill.cancelled() => Ended::Closed(CloseReason::Shutdown),
+                },
+                Err(error) => Ended::Closed(CloseReason::Broken(error.kind())),
+            };
+            match ended {
+                Ended::Closed(reason) => self.slot.closed(&reason, &info),
+                Ended::Moved { worker, incoming, connection } => self.settle(worker, incoming, connection),
+            }
+        });
+        state.workers.spawn_on(worker, task);
     }
 }
 
 impl Slot {
-    async fn run(self, incoming: Incoming, info: Arc<ConnectionInfo>, kill: CancellationToken) {
-        let reason = match incoming.attach() {
-            Ok(stream) => tokio::select! {
-                reason = connection::serve(stream, Arc::clone(&info), &self.state.shared) => reason,
-                () = kill.cancelled() => CloseReason::Shutdown,
-            },
-            Err(error) => CloseReason::Broken(error.kind()),
-        };
+    fn closed(&self, reason: &CloseReason, info: &ConnectionInfo) {
         match reason.fault() {
             Some(Fault::Protocol) => self.counts.protocol_errors.add(1),
             Some(Fault::Time) => self.counts.timed_out.add(1),
@@ -258,6 +302,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.state.seats.free(self.connection);
         self.state.limits.lock().on_close(self.ip);
         self.counts.connections.add(-1);
         self.state.slot_freed.notify_waiters();
@@ -269,3 +314,6 @@ impl State {
         self.log.lock().on_line(label, self.started.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests;

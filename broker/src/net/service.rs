@@ -16,9 +16,17 @@ pub trait Service: Send + Sync + 'static {
     /// one after another, as in Kafka.
     fn is_pipelined(&self, frame: &[u8]) -> bool;
 
-    /// Starts the request in `frame`. The future is polled once at once: what a pipelined request has to do in the
-    /// order of arrival happens before it first waits.
-    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> BoxFuture<'static, Outcome>;
+    /// Starts the request in `frame`. What a pipelined request has to do in the order of arrival happens in here, or in the
+    /// first poll of what is left, which comes at once.
+    fn call(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> Started;
+}
+
+/// A request that was started.
+pub enum Started {
+    /// It had nothing to wait for, and so cost no allocation.
+    Done(Outcome),
+    /// It may have to wait.
+    Running(BoxFuture<'static, Outcome>),
 }
 
 /// How a request ended.

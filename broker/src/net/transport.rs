@@ -117,6 +117,15 @@ impl Incoming {
 }
 
 impl Stream {
+    /// Takes the socket from its runtime, so that another one can take it over. What was not read stays in it.
+    ///
+    /// # Errors
+    /// The socket broke.
+    pub fn detach(self) -> io::Result<Incoming> {
+        let peer = self.inner.peer_addr()?;
+        Ok(Incoming { stream: self.inner.into_std()?, peer })
+    }
+
     /// Both sides, to be used by one task.
     pub fn split(&mut self) -> (ReadSide<'_>, WriteSide<'_>) {
         let (read, write) = self.inner.split();

@@ -124,6 +124,16 @@ impl Partition {
         self.waited(passed)
     }
 
+    /// Whether the record at `offset` is committed already.
+    pub fn is_committed(&self, offset: i64) -> bool {
+        self.high_watermark.reached() > offset
+    }
+
+    /// Whether the record at `offset` is on this node's disk already, or counts as if it were.
+    pub fn is_durable(&self, offset: i64) -> bool {
+        self.durable.reached() > offset
+    }
+
     fn waited(&self, passed: bool) -> Result<(), CommitError> {
         match passed {
             true => Ok(()),

@@ -1,21 +1,19 @@
-//! The threads that serve connections: each has one single-threaded runtime, and a connection stays on one of them.
+//! The threads that serve connections: each has one single-threaded runtime.
 
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-/// Where connections are put: a list of runtimes, used in turn.
+/// Where connections are put: a list of runtimes.
 ///
 /// In a test or in the simulator it is the one runtime that everything runs on.
 #[derive(Debug)]
 pub struct Workers {
     handles: Vec<Handle>,
-    next: AtomicUsize,
 }
 
 /// The threads behind [`Workers`], to be ended with the process.
@@ -31,7 +29,7 @@ impl Workers {
     /// # Panics
     /// When called outside a runtime.
     pub fn current() -> Self {
-        Self { handles: vec![Handle::current()], next: AtomicUsize::new(0) }
+        Self { handles: vec![Handle::current()] }
     }
 
     /// `count` threads (at least one), each with a runtime of its own.
@@ -48,7 +46,7 @@ impl Workers {
             let thread = std::thread::Builder::new().name(format!("net-{number}"));
             threads.push(thread.spawn(move || runtime.block_on(stop.cancelled()))?);
         }
-        Ok((Self { handles, next: AtomicUsize::new(0) }, WorkerThreads { stop, threads }))
+        Ok((Self { handles }, WorkerThreads { stop, threads }))
     }
 
     /// How many runtimes there are.
@@ -61,13 +59,8 @@ impl Workers {
         Busy(self.handles.clone())
     }
 
-    /// Runs a future on the next runtime in turn. The future must make what depends on a runtime (sockets, timers)
-    /// itself, inside.
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.spawn_on(self.next.fetch_add(1, Ordering::Relaxed), future);
-    }
-
-    /// Runs a future on one runtime: number `worker`, modulo their count.
+    /// Runs a future on one runtime: number `worker`, modulo their count. The future must make what depends on a runtime
+    /// (sockets, timers) itself, inside.
     pub fn spawn_on(&self, worker: usize, future: impl Future<Output = ()> + Send + 'static) {
         self.handles[worker % self.handles.len()].spawn(future);
     }
@@ -80,11 +73,16 @@ pub(crate) struct Busy(Vec<Handle>);
 impl Busy {
     /// Time that all of them worked, since they were made.
     pub(crate) fn total(&self) -> Duration {
+        self.each().iter().sum()
+    }
+
+    /// Time that each of them worked.
+    pub(crate) fn each(&self) -> Vec<Duration> {
         let of = |handle: &Handle| {
             let metrics = handle.metrics();
-            (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum::<Duration>()
+            (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum()
         };
-        self.0.iter().map(of).sum()
+        self.0.iter().map(of).collect()
     }
 
     /// How many there are.

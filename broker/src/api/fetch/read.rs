@@ -68,7 +68,7 @@ impl<'a> Reading<'a> {
                 Places::Full => return,
                 Places::Taken(places) => {
                     let woken = tokio::select! {
-                        woken = tokio::time::timeout_at(self.deadline, signal.woken()) => woken.is_ok(),
+                        woken = self.cx.connection.timer.limit(self.deadline, signal.woken()) => woken.is_some(),
                         () = self.cx.node.fetch.stopping.cancelled() => false,
                     };
                     drop(places);

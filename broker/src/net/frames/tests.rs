@@ -24,7 +24,32 @@ fn the_second_large_frame_gets_its_room_at_once() {
     frames.buffer_for_read().extend_from_slice(&large);
     assert_eq!(frames.next_frame().expect("valid").expect("whole").len(), 200_000);
     frames.buffer_for_read().extend_from_slice(&large[..10]);
-    assert_eq!(frames.wanted(), large.len());
+    assert_eq!(frames.wanted(), large.len() + WORTH_READING);
+}
+
+#[test]
+fn one_read_takes_a_large_frame_that_follows_another() {
+    let mut frames = Frames::new(1 << 20);
+    assert_eq!(frames.ahead(), None);
+    let large = framed(&vec![7; 70_000]);
+    frames.buffer_for_read().extend_from_slice(&large);
+    let first = frames.next_frame().expect("valid").expect("whole");
+    assert!(frames.is_released(), "no buffer that keeps the first frame's memory");
+    let room = frames.ahead().expect("a large one may follow");
+    frames.make_room(room);
+    let buffer = frames.buffer_for_read();
+    assert!(buffer.capacity() > large.len() && buffer.capacity() < large.len() + 1024, "{}", buffer.capacity());
+    let at = buffer.as_ptr();
+    buffer.extend_from_slice(&large);
+    let second = frames.next_frame().expect("valid").expect("whole");
+    assert_eq!(second.as_ptr(), at.wrapping_add(PREFIX_LEN), "it was not copied");
+    assert_eq!(first, second);
+    // Small ones make that forgotten.
+    for _ in 0..4 {
+        frames.buffer_for_read().extend_from_slice(&framed(b"abcdefghij"));
+        assert!(frames.next_frame().expect("valid").is_some());
+    }
+    assert_eq!(frames.ahead(), None);
 }
 
 #[test]
@@ -83,7 +108,7 @@ proptest! {
             let buffer = frames.buffer_for_read();
             let room = buffer.capacity() - buffer.len();
             prop_assert!(room > 0);
-            prop_assert!(buffer.capacity() <= Frames::FIRST_READ.max(2 * buffer.len()).max(2 * 20_004));
+            prop_assert!(buffer.capacity() <= Frames::FIRST_READ.max(2 * buffer.len()).max(2 * 20_004) + WORTH_READING);
             let n = rest.len().min(*cuts.next().expect("cycle")).min(room);
             buffer.extend_from_slice(&rest[..n]);
             rest = &rest[n..];
