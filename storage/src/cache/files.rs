@@ -54,7 +54,7 @@ impl FileCache {
             cache: self.clone(),
             content_id: AtomicU64::new(self.next_id()),
             used: AtomicBool::new(false),
-            inner: Mutex::new(SlotInner { path, file: None }),
+            inner: Mutex::new(SlotInner { path, file: None, lent: None }),
         })
     }
 
@@ -79,6 +79,17 @@ impl FileCache {
 struct SlotInner {
     path: PathBuf,
     file: Option<Arc<dyn DiskFile>>,
+    /// What the cache let go of while others had it: as long as they do, it is the file, so that a log that stays unsynced
+    /// does not get one more descriptor for each append after it was let go of.
+    lent: Option<Weak<dyn DiskFile>>,
+}
+
+impl SlotInner {
+    /// Another content will be at the path.
+    fn forget(&mut self) {
+        self.file = None;
+        self.lent = None;
+    }
 }
 
 /// One file, open or not.
@@ -113,7 +124,8 @@ impl FileSlot {
             if let Some(file) = &inner.file {
                 return Ok(file.clone());
             }
-            let file = self.cache.disk.open(&inner.path, mode)?;
+            let lent = inner.lent.take().and_then(|lent| lent.upgrade());
+            let file = lent.map_or_else(|| self.cache.disk.open(&inner.path, mode), Ok)?;
             inner.file = Some(file.clone());
             file
         };
@@ -142,7 +154,7 @@ impl FileSlot {
         file.sync().await?;
         let mut inner = self.inner.lock();
         self.cache.disk.rename(&temporary, &inner.path)?;
-        inner.file = None;
+        inner.forget();
         self.content_changed();
         Ok(())
     }
@@ -162,7 +174,7 @@ impl FileSlot {
     /// Removes the file from the disk; one that does not exist is fine.
     pub(crate) fn remove(&self) -> io::Result<bool> {
         let mut inner = self.inner.lock();
-        inner.file = None;
+        inner.forget();
         match self.cache.disk.remove_file(&inner.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             other => other.map(|()| true),
@@ -175,16 +187,44 @@ impl FileSlot {
 
     /// Lets go of the open file.
     pub(crate) fn close(&self) {
-        self.inner.lock().file = None;
+        self.inner.lock().forget();
     }
 
     fn try_close(&self) -> bool {
         match self.inner.try_lock() {
             Some(mut inner) => {
-                inner.file = None;
+                inner.lent = inner.file.take().map(|file| Arc::downgrade(&file));
                 true
             }
             None => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::SimDisk;
+
+    #[test]
+    fn a_file_that_somebody_has_is_not_opened_again() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        disk.create_dir_all(Path::new("/d")).unwrap();
+        let cache = FileCache::new(disk, 4);
+        let slots: Vec<_> = (0..12).map(|i| cache.slot(PathBuf::from(format!("/d/{i}")))).collect();
+        let held = slots[0].get_or_create().unwrap();
+        let turn = || slots[1..].iter().for_each(|slot| drop(slot.get_or_create().unwrap()));
+        turn();
+        turn();
+        assert!(slots[0].inner.lock().file.is_none(), "others needed its place");
+        assert!(Arc::ptr_eq(&held, &slots[0].get().unwrap()));
+        turn();
+        turn();
+        slots[0].remove().unwrap();
+        assert!(!Arc::ptr_eq(&held, &slots[0].get_or_create().unwrap()), "the removed file is not the new one");
+        drop(held);
+        turn();
+        turn();
+        assert!(slots[0].inner.lock().lent.as_ref().is_some_and(|lent| lent.upgrade().is_none()), "closed for good");
     }
 }
