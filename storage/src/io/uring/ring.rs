@@ -1,4 +1,4 @@
-//! The only unsafe code of the project: handing descriptors and buffers to the kernel.
+//! Unsafe code: handing descriptors and buffers to the kernel. The only other is `io/syscall.rs`.
 //!
 //! The argument is the same for every operation: what the kernel was given (descriptor, buffer) belongs to an entry of the
 //! ring's map of operations from before the entry is submitted until its completion was read from the queue; the map is

@@ -218,10 +218,23 @@ impl Chaos {
             Action::Advance(ms) => self.advance(Duration::from_millis(ms.into())),
             Action::Hold(held) => self.world.shard.log.hold(held),
             Action::Refuse(refused) => self.world.shard.log.refuse(refused.then_some(WriteError::Storage)),
-            Action::Reload => self.world.shard.reload(),
+            Action::Reload => self.reload(),
         }
         self.world.shard.turn();
         super::check_replay(&self.world.shard);
+    }
+
+    /// The next coordinator does not know who has yet to ask for its assignment, and Kafka's does not either: it puts nobody
+    /// out for that. Who forgot to ask therefore does it now, as real clients do at once.
+    fn reload(&mut self) {
+        self.world.shard.reload();
+        for client in self.clients.values_mut() {
+            if let Stage::In(generation, assignment, _) = &client.stage
+                && assignment.is_empty()
+            {
+                client.sync(&mut self.world, *generation, Vec::new());
+            }
+        }
     }
 
     fn advance(&mut self, by: Duration) {
@@ -274,4 +287,14 @@ proptest! {
         }
         chaos.check_it_settles();
     }
+}
+
+/// Found by the test above, when a client that had forgotten to ask waited for ever.
+#[test]
+fn who_has_not_asked_before_the_coordinator_moves_asks_the_next_one() {
+    let mut chaos = Chaos::new();
+    for action in [Action::Start(1), Action::Start(4), Action::Forget(4), Action::Advance(6001), Action::Reload] {
+        chaos.act(action);
+    }
+    chaos.check_it_settles();
 }
