@@ -8,16 +8,16 @@
 //!
 //! A turn of group commit puts the bytes that its logs were given since the last turn into one frame and writes that past the page
 //! cache, durably, behind the frame before. The segments have the bytes in the page cache already. A slot that is full waits
-//! until [`Journal::due`] says that it is time to sync the segment files that its frames speak of; then it is free again. What
+//! until `Journal::due` says that it is time to sync the segment files that its frames speak of; then it is free again. What
 //! a crash took from the segments is written into them again from the frames, before any log is opened ([`Journal::open`]).
 //!
-//! A frame never outlives its truth: histories of logs end ([`Journal::void`]) before their segments are changed by anything
+//! A frame never outlives its truth: histories of logs end (`Journal::void`) before their segments are changed by anything
 //! but an append, and a start that has written everything again begins another incarnation. `storage/README.md` has the argument.
 //!
 //! | calls | where they may run |
 //! |---|---|
-//! | [`Journal::admit`], [`Journal::written`], [`Journal::due`], [`Journal::release`] | in group commit |
-//! | [`Journal::open`], [`Journal::prepare`], [`Journal::void`], [`Journal::close`] | on a thread that may block |
+//! | `Journal::admit`, `Journal::written`, `Journal::due`, `Journal::release` | in group commit |
+//! | [`Journal::open`], [`Journal::prepare`], `Journal::void`, [`Journal::close`] | on a thread that may block |
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -101,7 +101,7 @@ impl JournalLimits {
 pub struct Recent {
     /// Name of the log's directory.
     pub name: Arc<str>,
-    /// The log's history, see [`Journal::void`].
+    /// The log's history, see `Journal::void`.
     pub history: u64,
     /// Base offset of the segment.
     pub segment: i64,
@@ -426,7 +426,7 @@ impl Journal {
         Some(Due { slots: sealed, files: files.into_values().collect() })
     }
 
-    /// The files that [`Journal::due`] gave were synced. How many slots are free now.
+    /// The files that `Journal::due` gave were synced. How many slots are free now.
     pub(crate) fn release(&self, due: &Due) -> usize {
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.counters.files.fetch_add(due.files.len() as u64, Ordering::Relaxed);
