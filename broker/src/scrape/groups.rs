@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -18,14 +19,26 @@ pub(super) const MAX_GROUPS: usize = 5_000;
 /// Committed offsets that get series of their own, over all groups.
 const MAX_OFFSETS: usize = 50_000;
 
+/// The high watermarks of this and earlier scrapes, and when this one is.
+struct Watermarks<'a> {
+    history: &'a LagHistory,
+    now: Duration,
+}
+
+/// How far a committed offset is behind the high watermark.
+struct Behind {
+    records: i64,
+    /// As far as that is known.
+    seconds: Option<f64>,
+}
+
 /// One committed offset and how far it is behind; None for partitions that are elsewhere.
 struct Lag<'a> {
     group: &'a str,
     topic: &'a str,
     partition: String,
     offset: i64,
-    lag: Option<i64>,
-    seconds: Option<f64>,
+    behind: Option<Behind>,
 }
 
 /// Lag of a group over all of its partitions.
@@ -61,21 +74,22 @@ impl View {
         for group in groups {
             metric.whole(&[("consumergroup", &group.group)], count(group.members))?;
         }
-        self.note(history);
-        self.lag_gauges(encoder, history)
+        let now = self.node.clock.monotonic();
+        self.note(history, now);
+        self.lag_gauges(encoder, &Watermarks { history, now })
     }
 
     /// Notes the high watermarks that lag is counted from, of no more partitions than get series.
-    fn note(&self, history: &mut LagHistory) {
+    fn note(&self, history: &mut LagHistory, now: Duration) {
         let offsets = self.groups.iter().flat_map(|group| &group.offsets).take(MAX_OFFSETS);
         let partitions: BTreeMap<_, _> =
             offsets.filter_map(|(topic, index, _)| self.node.partitions.get(topic, *index)).map(watermark).collect();
-        history.note(self.node.clock.monotonic(), partitions);
+        history.note(now, partitions);
     }
 
-    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, history: &LagHistory) -> fmt::Result {
+    fn lag_gauges(&self, encoder: &mut DescriptorEncoder<'_>, watermarks: &Watermarks<'_>) -> fmt::Result {
         let groups = &self.groups;
-        let lags = self.lags(groups, history);
+        let lags = self.lags(groups, watermarks);
         let name = "kafka_consumergroup_current_offset";
         let mut metric = Metric::gauge(encoder, name, "Offset the group has committed.")?;
         for lag in &lags {
@@ -88,17 +102,18 @@ impl View {
         {
             let mut metric = Metric::gauge(encoder, name, "Records the group has yet to read.")?;
             for lag in &lags {
-                let Some(behind) = lag.lag else { continue };
-                metric.whole(&[(group, lag.group), ("topic", lag.topic), ("partition", &lag.partition)], behind)?;
+                let Some(behind) = &lag.behind else { continue };
+                let labels = [(group, lag.group), ("topic", lag.topic), ("partition", &lag.partition)];
+                metric.whole(&labels, behind.records)?;
             }
         }
         let name = "kafka_consumergroup_group_lag_seconds";
         let mut metric = Metric::gauge(encoder, name, "Time since the high watermark passed the committed offset.")?;
         for lag in &lags {
-            let Some(seconds) = lag.seconds else { continue };
+            let Some(seconds) = lag.behind.as_ref().and_then(|behind| behind.seconds) else { continue };
             metric.value(&[("group", lag.group), ("topic", lag.topic), ("partition", &lag.partition)], seconds)?;
         }
-        let sums: Vec<_> = groups.iter().map(|group| (group.group.as_str(), self.sums(group, history))).collect();
+        let sums: Vec<_> = groups.iter().map(|group| (group.group.as_str(), self.sums(group, watermarks))).collect();
         let name = "kafka_consumergroup_group_max_lag_seconds";
         let mut metric = Metric::gauge(encoder, name, "The longest of these times over the group.")?;
         for (group, sums) in &sums {
@@ -127,7 +142,7 @@ impl View {
     }
 
     /// Committed offsets of whole groups, as long as the bound has room for them.
-    fn lags<'a>(&self, groups: &'a [GroupSnapshot], history: &LagHistory) -> Vec<Lag<'a>> {
+    fn lags<'a>(&self, groups: &'a [GroupSnapshot], watermarks: &Watermarks<'_>) -> Vec<Lag<'a>> {
         let mut lags = Vec::new();
         for group in groups {
             if lags.len() + group.offsets.len() > MAX_OFFSETS {
@@ -138,20 +153,20 @@ impl View {
                 topic,
                 partition: index.to_string(),
                 offset: *offset,
-                lag: self.lag(topic, *index, *offset),
-                seconds: self.seconds(history, topic, *index, *offset),
+                behind: self.behind(topic, *index, *offset, watermarks),
             }));
         }
         lags
     }
 
-    fn sums(&self, group: &GroupSnapshot, history: &LagHistory) -> GroupLag {
+    fn sums(&self, group: &GroupSnapshot, watermarks: &Watermarks<'_>) -> GroupLag {
         let mut sums = GroupLag::default();
         for (topic, index, offset) in &group.offsets {
-            let lag = self.lag(topic, *index, *offset).unwrap_or(0);
+            let behind = self.behind(topic, *index, *offset, watermarks);
+            let lag = behind.as_ref().map_or(0, |behind| behind.records);
             sums.sum = sums.sum.saturating_add(lag);
             sums.max = sums.max.max(lag);
-            let seconds = self.seconds(history, topic, *index, *offset);
+            let seconds = behind.and_then(|behind| behind.seconds);
             sums.max_seconds = sums.max_seconds.into_iter().chain(seconds).reduce(f64::max);
             let of_topic = sums.by_topic.entry(topic.clone()).or_default();
             *of_topic = of_topic.saturating_add(lag);
@@ -159,16 +174,11 @@ impl View {
         sums
     }
 
-    /// How far a committed offset is behind the high watermark; None for partitions that are elsewhere.
-    fn lag(&self, topic: &str, index: i32, committed: i64) -> Option<i64> {
-        let partition = self.node.partitions.get(topic, index)?;
-        Some(partition.high_watermark().saturating_sub(committed).max(0))
-    }
-
-    /// How long ago the high watermark passed a committed offset, as far as that is known.
-    fn seconds(&self, history: &LagHistory, topic: &str, index: i32, committed: i64) -> Option<f64> {
-        let (key, _) = watermark(self.node.partitions.get(topic, index)?);
-        history.seconds_behind(key, committed, self.node.clock.monotonic())
+    /// How far a committed offset is behind; None for partitions that are elsewhere.
+    fn behind(&self, topic: &str, index: i32, committed: i64, watermarks: &Watermarks<'_>) -> Option<Behind> {
+        let (key, high_watermark) = watermark(self.node.partitions.get(topic, index)?);
+        let records = high_watermark.saturating_sub(committed).max(0);
+        Some(Behind { records, seconds: watermarks.history.seconds_behind(key, committed, watermarks.now) })
     }
 }
 
