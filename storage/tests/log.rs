@@ -7,6 +7,8 @@
 mod bench;
 #[path = "log/compaction.rs"]
 mod compaction;
+#[path = "log/hooked_disk.rs"]
+mod hooked_disk;
 #[path = "log/ranges.rs"]
 mod ranges;
 #[path = "log/scripts.rs"]

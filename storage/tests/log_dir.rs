@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "log_dir/deletion.rs"]
+mod deletion;
+#[path = "log/hooked_disk.rs"]
+mod hooked_disk;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

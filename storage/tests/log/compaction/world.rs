@@ -55,7 +55,7 @@ fn open(
     clean: bool,
     now_ms: i64,
 ) -> (GroupCommit, Arc<Log>) {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let shared = disk.disk();
     let limits = CacheLimits { open_files: 8, index_bytes: 64 << 10, tail_bytes: 600 };
     let resources = LogResources::new(shared.clone(), limits);
     let commit = GroupCommit::new(DirHealth::new(shared, Path::new("/logs"), Reserve::default()));
