@@ -2,7 +2,7 @@
 //!
 //! All of it is asynchronous and holds at most one window of the segment in memory.
 
-use std::{io, sync::Arc};
+use std::{io, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use goatq_protocol::record::{BATCH_HEADER_LEN, Batch, Limits};
@@ -233,9 +233,16 @@ impl<'a> Reader<'a> {
         let mut cursor = self.seek(view, start, HEADER_WINDOW).await?;
         let mut newest = None;
         while let Some(found) = cursor.next().await.map_err(|error| damage(&view.segment, start, error))? {
-            if found.header.record_count > 0 && found.header.last_offset() >= start {
-                newest = newest.max(Some(found.header.max_timestamp));
+            if found.header.record_count == 0 || found.header.last_offset() < start {
+                continue;
             }
+            // The header speaks of records before `start`, too.
+            newest = newest.max(if found.header.base_offset < start {
+                let bytes = cursor.load(&found).await.map_err(|error| damage(&view.segment, start, error))?;
+                self.newest_in(view, &found, bytes, start)?
+            } else {
+                Some(found.header.max_timestamp)
+            });
         }
         match newest {
             Some(timestamp) => self.find_time(view, timestamp, start).await,
@@ -252,6 +259,29 @@ impl<'a> Reader<'a> {
         timestamp: i64,
         start: i64,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        self.fold_records(view, found, bytes, start, None, |_, record| match record.timestamp >= timestamp {
+            true => ControlFlow::Break(Some(record)),
+            false => ControlFlow::Continue(None),
+        })
+    }
+
+    /// The greatest timestamp of a batch's records at or after an offset.
+    fn newest_in(&self, view: &View, found: &Found, bytes: Bytes, start: i64) -> Result<Option<i64>, ReadError> {
+        self.fold_records(view, found, bytes, start, None, |newest: Option<i64>, record| {
+            ControlFlow::Continue(newest.max(Some(record.timestamp)))
+        })
+    }
+
+    /// Goes through a batch's records at or after an offset.
+    fn fold_records<T>(
+        &self,
+        view: &View,
+        found: &Found,
+        bytes: Bytes,
+        start: i64,
+        mut folded: T,
+        mut visit: impl FnMut(T, TimestampOffset) -> ControlFlow<T, T>,
+    ) -> Result<T, ReadError> {
         let corrupt = |reason: String| ReadError::Corrupt {
             offset: found.header.base_offset,
             segment: view.segment.base_offset,
@@ -261,15 +291,17 @@ impl<'a> Reader<'a> {
         let batch = Batch::parse(bytes).map_err(|error| corrupt(error.to_string()))?;
         for record in batch.records(Limits { max_decompressed_bytes: self.max_decompressed }) {
             let record = record.map_err(|error| corrupt(error.to_string()))?;
-            if record.timestamp >= timestamp && record.offset >= start {
-                return Ok(Some(TimestampOffset {
-                    timestamp: record.timestamp,
-                    offset: record.offset,
-                    leader_epoch: found.header.partition_leader_epoch,
-                }));
+            if record.offset < start {
+                continue;
             }
+            let leader_epoch = found.header.partition_leader_epoch;
+            let place = TimestampOffset { timestamp: record.timestamp, offset: record.offset, leader_epoch };
+            folded = match visit(folded, place) {
+                ControlFlow::Continue(folded) => folded,
+                ControlFlow::Break(folded) => return Ok(folded),
+            };
         }
-        Ok(None)
+        Ok(folded)
     }
 
     /// What the indexes of a sealed segment hold, checked against its batches the first time it is asked for. Indexes that are

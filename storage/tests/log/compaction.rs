@@ -113,3 +113,21 @@ fn a_deleted_log_ends_its_compaction() {
 fn close(log: &Log) {
     log.close(1_000).unwrap();
 }
+
+/// Found by the first test above: the header of a batch that begins before the start of the log speaks of what is gone, too.
+#[test]
+fn the_newest_record_is_one_that_the_log_still_has() {
+    let mut world = World::new(0, config());
+    let record = |key, value| (Some(key), Some(value));
+    let first = vec![record(2, 3), (Some(0), None), record(5, 10), record(0, 110)];
+    let second = vec![record(5, 0), record(0, 0), record(0, 10), record(0, 0), record(0, 0)];
+    let third = vec![record(0, 0), record(0, 0), record(0, 10)];
+    for (records, skew) in [(first, 0), (second, -5), (third, -4)] {
+        world.step(Step::Append { records, codec: 0, skew });
+    }
+    world.step(Step::Compact { map_bytes: 1 << 16, stop_after: None });
+    world.step(Step::AdvanceStart(25));
+    world.step(Step::Sync);
+    world.step(Step::Compact { map_bytes: 1 << 16, stop_after: None });
+    world.step(Step::Reopen { end: End::Crash, lose_snapshots: true });
+}
