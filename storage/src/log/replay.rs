@@ -51,8 +51,9 @@ pub(super) fn rebuild_producers(loader: &Loader<'_>, state: &mut State) -> Resul
         replay(loader.resources, state, from, i64::MAX)?;
     } else {
         state.producers = producers;
-        // Without a shutdown in order there may be entries for records that a crash took.
-        replay(loader.resources, state, from, if loader.options.clean { from } else { proven })?;
+        // Behind what is proven there may be entries for records that a crash took. What is proven stays as it is: nothing would
+        // sync it again.
+        replay(loader.resources, state, from, proven)?;
     }
     if loader.options.clean && from == end {
         state.durable_snapshot = end;

@@ -183,7 +183,8 @@ impl Stage<'_> {
 
     /// Checks the next batch, whose offsets are set, and notes what it changes.
     pub(crate) fn add(&mut self, header: &BatchHeader, marker: Option<EndMarker>) -> Result<(), AppendError> {
-        if !header.has_producer_id() || (header.is_control() && marker.is_none()) {
+        let emptied = header.is_control() && header.record_count == 0;
+        if !header.has_producer_id() || (header.is_control() && marker.is_none() && !emptied) {
             return Ok(());
         }
         let id = header.producer_id;
@@ -200,6 +201,12 @@ impl Stage<'_> {
             Some(marker) => {
                 let completed = end_txn(producer, header, marker, self.origin)?;
                 self.changes.completed.extend(completed);
+                Ok(())
+            }
+            // Compaction leaves a marker without its record if it is all that tells of the producer: its epoch is what counts.
+            None if emptied => {
+                producer.begin_epoch(header.producer_epoch);
+                producer.last_timestamp = header.max_timestamp;
                 Ok(())
             }
             None => add_data(producer, header, self.origin),

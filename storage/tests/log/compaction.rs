@@ -131,3 +131,35 @@ fn the_newest_record_is_one_that_the_log_still_has() {
     world.step(Step::Compact { map_bytes: 1 << 16, stop_after: None });
     world.step(Step::Reopen { end: End::Crash, lose_snapshots: true });
 }
+
+/// Found by the first test above: a marker whose record compaction removed still tells of its producer.
+#[test]
+fn an_emptied_marker_tells_of_its_producer() {
+    let mut world = World::new(0, config());
+    let record = |value| vec![(Some(0), Some(value))];
+    world.step(Step::Produce { id: 0, records: record(0), txn: false, skew: 0 });
+    world.step(Step::End { id: 0, commit: false, bump: true });
+    for value in 0..6 {
+        world.step(Step::Append { records: vec![(Some(0), Some(value)); 5], codec: 0, skew: 0 });
+        world.step(Step::Sync);
+        world.step(Step::Wait(30));
+        world.step(Step::Compact { map_bytes: 1 << 16, stop_after: None });
+        world.step(Step::Checkpoint);
+    }
+    world.step(Step::Reopen { end: End::Crash, lose_snapshots: true });
+}
+
+/// Found by the first test above: putting the producers together from the batches wrote the entries of aborted transactions anew,
+/// and a power cut took them.
+#[test]
+fn an_aborted_transaction_stays_aborted_when_snapshots_are_lost_twice() {
+    for seed in 0..30 {
+        let mut world = World::new(seed, config());
+        let record = |key| vec![(Some(key), Some(0))];
+        world.step(Step::Produce { id: 2, records: record(1), txn: true, skew: 0 });
+        world.step(Step::End { id: 2, commit: false, bump: false });
+        world.step(Step::Append { records: record(3), codec: 0, skew: 0 });
+        world.step(Step::Reopen { end: End::Clean, lose_snapshots: true });
+        world.step(Step::Reopen { end: End::Crash, lose_snapshots: true });
+    }
+}
