@@ -26,6 +26,7 @@ use super::seats::Seat;
 use super::service::{Outcome, Service, Started};
 use super::transport::{Incoming, ReadSide, Stream};
 use crate::metrics::network::NetworkMetrics;
+use crate::threads::pace::Flow;
 
 /// How often a connection with an unfinished frame or unread replies looks at its deadlines.
 const BUSY_TICK: Duration = Duration::from_millis(500);
@@ -175,9 +176,9 @@ impl Connection {
         &self.info
     }
 
-    /// Serves the connection over `stream` until it ends or is to move.
-    pub(super) async fn serve(mut self: Box<Self>, mut stream: Stream) -> Ended {
-        match self.run(&mut stream).await {
+    /// Serves the connection over `stream` until it ends or is to move. What it does is part of the thread's `flow`.
+    pub(super) async fn serve(mut self: Box<Self>, mut stream: Stream, flow: Arc<Flow>) -> Ended {
+        match self.run(&mut stream, &flow).await {
             Pause::Close(reason) => {
                 if self.outbox.is_empty() {
                     // A peer that is gone already does not mind.
@@ -192,14 +193,14 @@ impl Connection {
         }
     }
 
-    async fn run(&mut self, stream: &mut Stream) -> Pause {
+    async fn run(&mut self, stream: &mut Stream, flow: &Flow) -> Pause {
         let shared = Arc::clone(&self.shared);
         let (mut read, mut write) = stream.split();
         let mut drained = pin!(shared.drain.cancelled());
         let mut tick = pin!(tokio::time::sleep(self.tick_period()));
         let mut tick_is_short = self.is_busy();
         loop {
-            self.start_requests();
+            self.start_requests(flow);
             if let Some(reason) = self.finished() {
                 return Pause::Close(reason);
             }
@@ -219,8 +220,9 @@ impl Connection {
                     self.on_outcome(outcome);
                 }
                 written = self.outbox.write(&mut write), if !self.outbox.is_empty() => {
-                    if let Err(error) = written {
-                        return Pause::Close(CloseReason::Broken(error.kind()));
+                    match written {
+                        Ok(bytes) => flow.sent(bytes as u64),
+                        Err(error) => return Pause::Close(CloseReason::Broken(error.kind())),
                     }
                 }
                 charge = shared.budget.charge(due.unwrap_or(0)), if due.is_some() => {
@@ -295,7 +297,7 @@ impl Connection {
     }
 
     /// Starts the frames that are there, as far as order and limits allow.
-    fn start_requests(&mut self) {
+    fn start_requests(&mut self, flow: &Flow) {
         while self.may_start() {
             let held = match self.held.take() {
                 Some(held) => held,
@@ -318,6 +320,7 @@ impl Connection {
                 self.held = Some(Held { frame: held.frame, charge: None });
                 return;
             };
+            flow.took(held.frame.len(), pipelined);
             self.start(held.frame, charge, pipelined);
         }
     }

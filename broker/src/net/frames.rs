@@ -118,8 +118,10 @@ impl Frames {
         let (spare, wanted) = (self.buffer.capacity() - have, self.wanted());
         // Not at every read: a frame that trickles in would be copied each time.
         let is_small = spare < WORTH_READING || self.buffer.capacity() < wanted / GROWTH;
+        // The last read filled all of the room: what waits in the socket is to come with one read, not a frame at a time.
+        let overran = spare == 0 && have + rest <= Self::FIRST_READ && self.shared < Self::FIRST_READ;
         // Small frames share an allocation: a frame that stays alive in a log's cache pins little besides itself.
-        if spare < rest && is_small && !self.buffer.try_reclaim(rest.min(wanted.saturating_sub(have))) {
+        if spare < rest && is_small && (overran || !self.buffer.try_reclaim(rest.min(wanted.saturating_sub(have)))) {
             // Not by `reserve`, which has the allocator copy the unused part, too, and so makes it resident.
             let mut larger = BytesMut::with_capacity(wanted.max(have + 1));
             larger.extend_from_slice(&self.buffer);

@@ -67,8 +67,8 @@ impl Outbox {
         self.written
     }
 
-    /// Writes what the socket takes. Cancel-safe.
-    pub(super) async fn write(&mut self, side: &mut WriteSide<'_>) -> io::Result<()> {
+    /// Writes what the socket takes, and says how much that was. Cancel-safe.
+    pub(super) async fn write(&mut self, side: &mut WriteSide<'_>) -> io::Result<usize> {
         if self.turn >= TURN {
             self.turn = 0;
             tokio::task::yield_now().await;
@@ -83,7 +83,7 @@ impl Outbox {
         };
         self.turn += written;
         self.advance(written);
-        Ok(())
+        Ok(written)
     }
 
     /// Writes the chunks in memory before the first one in a file.

@@ -264,6 +264,7 @@ impl Running {
     /// Goes on with a connection on the thread `worker`.
     fn settle(self, worker: usize, incoming: Incoming, connection: Box<Connection>) {
         let state = Arc::clone(&self.slot.state);
+        let flow = state.workers.flow(worker);
         let token = self.tracker.token();
         // Boxed: the task of a connection that moves starts one of its own kind.
         let task: BoxFuture<'static, ()> = Box::pin(async move {
@@ -271,7 +272,7 @@ impl Running {
             let info = Arc::clone(connection.info());
             let ended = match incoming.attach() {
                 Ok(stream) => tokio::select! {
-                    ended = connection.serve(stream) => ended,
+                    ended = connection.serve(stream, flow) => ended,
                     () = self.kill.cancelled() => Ended::Closed(CloseReason::Shutdown),
                 },
                 Err(error) => Ended::Closed(CloseReason::Broken(error.kind())),

@@ -78,6 +78,22 @@ fn small_frames_that_are_dropped_need_one_small_buffer() {
 }
 
 #[test]
+fn frames_that_wait_in_the_socket_come_together() {
+    let mut frames = Frames::new(1 << 20);
+    let stream = framed(&[7; 1_150]).repeat(500);
+    let (mut rest, mut reads) = (&stream[..], 0);
+    while !rest.is_empty() {
+        let buffer = frames.buffer_for_read();
+        let n = rest.len().min(buffer.capacity() - buffer.len());
+        buffer.extend_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        reads += 1;
+        while frames.next_frame().expect("valid").is_some() {}
+    }
+    assert!(reads < 100, "{reads}");
+}
+
+#[test]
 fn a_frame_that_trickles_in_is_not_copied_at_every_read() {
     let mut frames = Frames::new(1 << 20);
     frames.buffer_for_read().extend_from_slice(&1_000_000_i32.to_be_bytes());

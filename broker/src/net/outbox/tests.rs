@@ -54,7 +54,7 @@ async fn drain(mut outbox: Outbox) -> (Vec<u8>, io::Result<()>) {
         while !outbox.is_empty() && ended.is_ok() {
             ended = tokio::select! {
                 biased;
-                written = outbox.write(&mut side) => written,
+                written = outbox.write(&mut side) => written.map(drop),
                 // Whatever it was doing is given up and begun again, as a connection does that has something else to do.
                 () = tokio::task::yield_now() => Ok(()),
             };
