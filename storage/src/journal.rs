@@ -20,7 +20,7 @@
 //! | [`Journal::open`], [`Journal::prepare`], `Journal::void`, [`Journal::close`] | on a thread that may block |
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt, io,
     path::{Path, PathBuf},
     sync::{
@@ -233,6 +233,8 @@ pub struct Journal {
     ready: AtomicUsize,
     /// What earlier lives left in the slots' files is known to be of earlier incarnations.
     known: bool,
+    /// Segment files that were synced at the start, by log and base offset.
+    synced: Mutex<BTreeMap<String, BTreeSet<i64>>>,
     counters: Counters,
 }
 
@@ -257,7 +259,8 @@ impl Journal {
         ended_in_order: bool,
         threads: usize,
     ) -> io::Result<(Arc<Journal>, Replayed)> {
-        let (head, replayed) = replay::replay(&*disk, dir, ended_in_order, threads)?;
+        let mut synced = BTreeMap::new();
+        let (head, replayed) = replay::replay(&*disk, dir, ended_in_order, threads, &mut synced)?;
         let journal = Journal {
             disk,
             dir: dir.to_owned(),
@@ -269,9 +272,15 @@ impl Journal {
             wanted: AtomicBool::new(false),
             credit: AtomicU64::new(limits.credit_bytes),
             ready: AtomicUsize::new(0),
+            synced: Mutex::new(synced),
             counters: Counters::default(),
         };
         Ok((Arc::new(journal), replayed))
+    }
+
+    /// Base offsets of the segments of a log whose `.log` file was synced when the journal was opened; told once.
+    pub(crate) fn take_synced(&self, log: &str) -> BTreeSet<i64> {
+        self.synced.lock().remove(log).unwrap_or_default()
     }
 
     /// Most bytes that a log needs to remember for the journal between two turns; 0 while there is none.

@@ -39,6 +39,7 @@ use std::{
 use goatq_protocol::{Uuid, record::Batch};
 use parking_lot::Mutex;
 
+pub(crate) use open::{Known, Unsynced};
 pub use range::FileRange;
 pub use slice::{Located, LogSlice};
 pub use types::{
@@ -103,11 +104,28 @@ impl Log {
         options: OpenOptions,
         now_ms: i64,
     ) -> Result<Arc<Log>, OpenError> {
+        let known = Known::default();
+        let (log, unsynced) = Log::open_unsynced(resources, commit, checkpoints, listener, options, &known, now_ms)?;
+        unsynced.iter().try_for_each(|file| file.sync_now())?;
+        Ok(log)
+    }
+
+    /// [`Self::open`], with the syncs left to the caller: nobody may hear of the log before these files are synced. When that fails,
+    /// the directory has failed.
+    pub(crate) fn open_unsynced(
+        resources: &Arc<LogResources>,
+        commit: &GroupCommit,
+        checkpoints: Arc<dyn Checkpoints>,
+        listener: Arc<dyn DurableListener>,
+        options: OpenOptions,
+        known: &Known,
+        now_ms: i64,
+    ) -> Result<(Arc<Log>, Unsynced), OpenError> {
         let dir = options.dir.clone();
         let topic_id = options.topic_id;
         let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let remembered = options.recovery_point;
-        let state = open::load(resources, options, now_ms)?;
+        let (state, unsynced) = open::load(resources, options, known, now_ms)?;
         if remembered.is_some_and(|point| point > state.end) {
             // What will be appended below that point is not proven by it.
             checkpoints.lower_recovery_point(&name, state.end)?;
@@ -132,7 +150,7 @@ impl Log {
         });
         log.state.lock().history = log.mark.begin_history();
         resources.register(Arc::downgrade(&log));
-        Ok(log)
+        Ok((log, unsynced))
     }
 
     /// Name of the directory: `<topic>-<partition>`.

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use crate::{
     config::{CacheLimits, UNPROVEN_BYTES},
     group_commit::GroupCommit,
-    io::{Disk, FileLock, read_small_file, replace_file},
+    io::{Disk, FileLock, parallel, read_small_file, replace_file},
     journal::{Journal, JournalLimits},
     log::{Log, LogResources},
 };
@@ -169,7 +169,7 @@ impl LogDir {
         let journal = Journal::open(disk.clone(), path, config.journal, in_order, config.recovery_threads);
         let (journal, _) = step.run("playing its journal back", journal)?;
         let last_shutdown = take_clean_marker(&*disk, path)?;
-        let found = find_partitions(&*disk, path, &directories);
+        let found = find_partitions(&*disk, path, &directories, config.recovery_threads);
         let health = DirHealth::new(disk.clone(), path, config.reserve);
         step.run("looking up its free space", health.check_space())?;
         let checkpoints = OffsetCheckpoints::load(disk.clone(), path, health.clone(), &logs);
@@ -317,17 +317,21 @@ fn take_clean_marker(disk: &dyn Disk, path: &Path) -> Result<LastShutdown, LogDi
     Ok(LastShutdown::Clean { broker_epoch: clean_shutdown::broker_epoch(&content) })
 }
 
-fn find_partitions(disk: &dyn Disk, path: &Path, directories: &BTreeSet<String>) -> Vec<FoundPartition> {
-    let mut found = Vec::new();
-    for name in directories {
+fn find_partitions(
+    disk: &dyn Disk,
+    path: &Path,
+    directories: &BTreeSet<String>,
+    threads: usize,
+) -> Vec<FoundPartition> {
+    let find = |name: &String| {
         let Some((topic, partition)) = parse_partition_dir(name) else {
             if !names::is_deleted_dir(name) && name != "lost+found" {
                 tracing::warn!(dir = %path.display(), name, "unknown directory: left alone");
             }
-            continue;
+            return None;
         };
         if !is_partition(name) {
-            continue;
+            return None;
         }
         let metadata = path.join(name).join(partition_metadata::FILE_NAME);
         let topic_id = match read_small_file(disk, &metadata, partition_metadata::MAX_LEN) {
@@ -338,8 +342,10 @@ fn find_partitions(disk: &dyn Disk, path: &Path, directories: &BTreeSet<String>)
         if let Err(reason) = &topic_id {
             tracing::warn!(dir = %path.display(), name, reason, "partition without a readable partition.metadata");
         }
-        found.push(FoundPartition { topic: topic.to_owned(), partition, topic_id: topic_id.ok() });
-    }
+        Some(FoundPartition { topic: topic.to_owned(), partition, topic_id: topic_id.ok() })
+    };
+    let found = parallel::map(threads, directories.iter().collect(), find);
+    let mut found: Vec<FoundPartition> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     found
 }

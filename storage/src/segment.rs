@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use crate::{
     cache::files::{FileCache, FileSlot},
     index::txn,
-    io::Disk,
+    io::{Disk, DiskFile},
     log::AbortedTxn,
 };
 use format::{FileKind, FileName, Suffix};
@@ -148,10 +148,16 @@ impl Segment {
 
     /// Syncs all files that are there.
     pub(crate) fn sync_now(&self) -> io::Result<()> {
-        self.log.get()?.sync_now()?;
-        self.offset_index.get()?.sync_now()?;
-        self.time_index.get()?.sync_now()?;
-        if self.has_txns() { self.txn_index.get()?.sync_now() } else { Ok(()) }
+        self.files()?.iter().try_for_each(|file| file.sync_now())
+    }
+
+    /// All files that are there.
+    pub(crate) fn files(&self) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+        let mut files = vec![self.log.get()?, self.offset_index.get()?, self.time_index.get()?];
+        if self.has_txns() {
+            files.push(self.txn_index.get()?);
+        }
+        Ok(files)
     }
 
     /// Removes all files. How many there were.

@@ -69,6 +69,9 @@ pub(super) fn open_dirs(
     Ok(OpenDirs { data: dirs, metadata, cluster_id })
 }
 
+/// Most threads that open logs of a directory at start.
+const MAX_RECOVERY_THREADS: usize = 512;
+
 fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) -> LogDirConfig {
     let caches = CacheLimits::default();
     // Most files a process may open are for connections; each directory gets a share of the rest.
@@ -80,7 +83,7 @@ fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) ->
         fresh_directory_id: entropy.uuid(),
         reserve: Reserve { bytes: config.log.reserve_bytes, percent: config.log.reserve_percent },
         caches: CacheLimits { open_files: open_files.max(16), ..caches },
-        recovery_threads: config.log.recovery_threads.max(1),
+        recovery_threads: config.log.recovery_threads.clamp(1, MAX_RECOVERY_THREADS / 8) * 8,
         journal: JournalLimits { files: journal.files.min(open_files.max(64) * 4), ..journal },
     }
 }

@@ -57,7 +57,10 @@ impl LogResources {
     /// Notes a log whose tail counts.
     pub(crate) fn register(&self, log: Weak<Log>) {
         let mut logs = self.logs.lock();
-        logs.retain(|log| log.strong_count() > 0);
+        if logs.len() == logs.capacity() {
+            // Not each time: thousands are registered at a start.
+            logs.retain(|log| log.strong_count() > 0);
+        }
         logs.push(log);
     }
 

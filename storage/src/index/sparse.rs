@@ -52,10 +52,21 @@ pub(crate) fn valid_prefix<E: Entry>(file: &dyn DiskFile, sane: impl Fn(&E) -> b
 /// Wrong when it is not; whoever uses it checks what the last entry says. Blocks.
 pub(crate) fn sane_prefix<E: Entry>(file: &dyn DiskFile, sane: impl Fn(&E) -> bool) -> io::Result<Prefix<E>> {
     let entries = file.len()? / E::SIZE as u64;
+    // A short one is read at once.
+    let mut short = Vec::new();
+    if entries <= block_entries::<E>() {
+        short.resize(entries as usize * E::SIZE, 0);
+        let read = file.read_at(&mut short, 0)?;
+        short.truncate(read);
+    }
+    let entry = |number: u64| match entries <= block_entries::<E>() {
+        true => Ok(in_block(&short, number)),
+        false => entry_at::<E>(file, number),
+    };
     let (mut low, mut high, mut last) = (0, entries, None);
     while low < high {
         let middle = low + (high - low) / 2;
-        match entry_at::<E>(file, middle)?.filter(|entry| entry.may_be_first() && sane(entry)) {
+        match entry(middle)?.filter(|entry| entry.may_be_first() && sane(entry)) {
             Some(entry) => (low, last) = (middle + 1, Some(entry)),
             None => high = middle,
         }

@@ -150,6 +150,11 @@ impl<D: Driver> Disk for OsDisk<D> {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            // Mostly known from the listing itself.
+            if entry.file_type()?.is_dir() {
+                entries.push(Entry { name, is_dir: true, len: 0 });
+                continue;
+            }
             // A name may vanish between the listing and the look at it: background deletion.
             let metadata = match entry.metadata() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -1,7 +1,7 @@
 //! A start after a crash: what the frames hold is written into the segments again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
@@ -43,12 +43,13 @@ pub struct Replayed {
 type Touched = BTreeMap<(String, i64), Arc<dyn DiskFile>>;
 
 /// Brings the segments up to what the journal says, durably, and then empties it. The head as it is afterwards; `None` when there
-/// never was a journal.
+/// never was a journal. `synced` gets the segment files that were synced.
 pub(super) fn replay(
     disk: &dyn Disk,
     dir: &Path,
     ended_in_order: bool,
     threads: usize,
+    synced: &mut BTreeMap<String, BTreeSet<i64>>,
 ) -> io::Result<(Option<Head>, Replayed)> {
     let Some(mut head) = Head::read(disk, dir)? else { return Ok((None, Replayed::default())) };
     let slots = present_slots(disk, dir, head.incarnation)?;
@@ -64,6 +65,9 @@ pub(super) fn replay(
         }
         replayed.files = touched.len();
         // Also where nothing had to be written: what a killed process wrote may be in memory only.
+        for (log, segment) in touched.keys() {
+            synced.entry(log.clone()).or_default().insert(*segment);
+        }
         let files: Vec<Arc<dyn DiskFile>> = touched.into_values().collect();
         for files in files.chunks(SYNCS) {
             block_on(join_all(files.iter().map(|file| file.sync()))).into_iter().collect::<io::Result<()>>()?;

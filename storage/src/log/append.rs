@@ -162,6 +162,7 @@ impl Log {
 
     /// Writes the bytes of batches at the end of the growing segment and takes them into its indexes.
     fn write(&self, state: &mut State, run: &[Batch], now_ms: i64) -> Result<(), AppendError> {
+        Self::settle(state, now_ms)?;
         let file = state.writer.segment.log.get()?;
         let slices: Vec<IoSlice<'_>> = run.iter().flat_map(Batch::chunks).map(IoSlice::new).collect();
         let (position, end) = (state.writer.size(), state.end);
@@ -184,6 +185,17 @@ impl Log {
         Ok(())
     }
 
+    /// The first append after a start sees to it that where the segment ended is synced with it, if the start did not have to.
+    fn settle(state: &mut State, now_ms: i64) -> io::Result<()> {
+        if state.unsettled {
+            let file = state.writer.segment.log.get()?;
+            state.unsettled = false;
+            state.mark_unsynced(&file, now_ms);
+            state.recent.spoil();
+        }
+        Ok(())
+    }
+
     /// After a failed write: a full disk takes nothing away, so the file is cut back to what it was; anything else is the end.
     fn undo_write(&self, file: &dyn DiskFile, position: u64, error: io::Error) -> AppendError {
         if is_full(&error) && file.truncate(position).is_ok() {
@@ -195,6 +207,7 @@ impl Log {
     /// Seals the growing segment and begins the next one, with the addition as its first content. The log is as it was when that
     /// fails for want of room or descriptors.
     pub(super) fn roll(&self, state: &mut State, addition: &Addition, now_ms: i64) -> Result<(), AppendError> {
+        Self::settle(state, now_ms)?;
         let mut base_offset = state.end;
         if relative(base_offset, addition.last_offset).is_none() {
             base_offset = addition.base_offset;

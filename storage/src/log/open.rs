@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
     path::Path,
     sync::Arc,
 };
@@ -19,7 +20,7 @@ use crate::{
     block_on::block_on,
     cache::{LogResources, tail::Tail},
     error::OpenError,
-    io::{Disk, OpenMode},
+    io::{Disk, DiskFile, OpenMode},
     segment::{
         Segment,
         cursor::{Cursor, HEADER_WINDOW},
@@ -36,6 +37,21 @@ pub(super) struct Inventory {
     pub(super) txns: BTreeSet<i64>,
     /// Offsets of producer snapshots.
     pub(super) snapshots: BTreeSet<i64>,
+}
+
+/// Names of files with their lengths.
+type Names = Vec<(FileName, u64)>;
+
+/// Files to be synced before anybody hears of a log.
+pub(crate) type Unsynced = Vec<Arc<dyn DiskFile>>;
+
+/// What whoever opens a log has found out about it already, since the process started.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// `partition.metadata` names the topic's id.
+    pub(crate) topic_id: bool,
+    /// Base offsets of segments whose `.log` file was synced.
+    pub(crate) synced: BTreeSet<i64>,
 }
 
 /// A log being opened.
@@ -64,44 +80,54 @@ impl Loader<'_> {
         Arc::new(segment)
     }
 
-    fn make_dir(&self) -> Result<(), OpenError> {
-        if !self.disk().exists(self.dir())? {
+    /// The files in the directory; `None` when there is no directory.
+    fn names(&self) -> Result<Option<Names>, OpenError> {
+        let entries = match self.disk().list(self.dir()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries?,
+        };
+        let files = entries.into_iter().filter(|entry| !entry.is_dir);
+        Ok(Some(files.filter_map(|entry| Some((FileName::parse(&entry.name)?, entry.len))).collect()))
+    }
+
+    /// Makes the directory when it is missing, and sees to it that it belongs to the topic. What is in it.
+    fn make_dir(&self, known: &Known) -> Result<Names, OpenError> {
+        let names = self.names()?;
+        if names.is_none() {
             self.disk().create_dir_all(self.dir())?;
             if let Some(parent) = self.dir().parent() {
                 self.disk().sync_dir(parent)?;
             }
         }
-        match self.options.topic_id {
-            Some(topic_id) => files::check_metadata(self.disk(), self.dir(), topic_id),
-            None => Ok(()),
+        if let Some(topic_id) = self.options.topic_id.filter(|_| !known.topic_id) {
+            files::check_metadata(self.disk(), self.dir(), topic_id)?;
         }
+        Ok(names.unwrap_or_default())
     }
 
-    /// Lists the directory, removes leftovers and takes over what compaction had finished.
-    fn inventory(&self) -> Result<Inventory, OpenError> {
-        let names = || -> Result<Vec<(FileName, u64)>, OpenError> {
-            let entries = self.disk().list(self.dir())?;
-            let files = entries.into_iter().filter(|entry| !entry.is_dir);
-            Ok(files.filter_map(|entry| Some((FileName::parse(&entry.name)?, entry.len))).collect())
-        };
-        let mut changed = false;
-        for (name, _) in names()? {
-            let leftover = matches!(name.suffix, Suffix::Deleted | Suffix::Cleaned | Suffix::Tmp);
-            changed |= leftover && self.remove(name)?;
+    /// Removes leftovers among what the directory holds, and takes over what compaction had finished.
+    fn inventory(&self, mut names: Names) -> Result<Inventory, OpenError> {
+        let found = names.len();
+        let leftover = |name: &FileName| matches!(name.suffix, Suffix::Deleted | Suffix::Cleaned | Suffix::Tmp);
+        for (name, _) in names.iter().filter(|(name, _)| leftover(name)) {
+            self.remove(*name)?;
         }
+        names.retain(|(name, _)| !leftover(name));
         let swaps: Vec<FileName> =
-            names()?.into_iter().map(|(name, _)| name).filter(|name| name.suffix == Suffix::Swap).collect();
+            names.iter().map(|(name, _)| *name).filter(|name| name.suffix == Suffix::Swap).collect();
         let complete: BTreeSet<i64> =
             swaps.iter().filter(|name| name.kind == FileKind::Log).map(|name| name.base_offset).collect();
-        for name in swaps {
-            // Without its log the index of a swap is worth nothing.
-            changed |= !complete.contains(&name.base_offset) && self.remove(name)?;
+        // Without its log the index of a swap is worth nothing.
+        for name in swaps.into_iter().filter(|name| !complete.contains(&name.base_offset)) {
+            self.remove(name)?;
+            names.retain(|(other, _)| *other != name);
         }
+        let mut changed = names.len() != found;
         for base_offset in complete {
             self.take_over(base_offset)?;
+            names = self.names()?.unwrap_or_default();
         }
         let mut inventory = Inventory::default();
-        let names = names()?;
         for (name, len) in names.iter().filter(|(name, _)| name.suffix == Suffix::None) {
             match name.kind {
                 FileKind::Log => drop(inventory.segments.insert(name.base_offset, *len)),
@@ -145,13 +171,18 @@ impl Loader<'_> {
     }
 }
 
-/// Opens a log: the state to begin with. Everything in it is synced.
-pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: i64) -> Result<State, OpenError> {
+/// Opens a log: the state to begin with, and what has to be synced before anybody may hear of it.
+pub(super) fn load(
+    resources: &Arc<LogResources>,
+    options: OpenOptions,
+    known: &Known,
+    now_ms: i64,
+) -> Result<(State, Unsynced), OpenError> {
     let loader = Loader { resources, options: &options, now_ms };
-    loader.make_dir()?;
-    let mut inventory = loader.inventory()?;
-    let recovered = recovery::recover(&loader, &mut inventory)?;
-    let Recovered { sealed, writer, end, .. } = recovered;
+    let names = loader.make_dir(known)?;
+    let mut inventory = loader.inventory(names)?;
+    let recovered = recovery::recover(&loader, &mut inventory, known)?;
+    let Recovered { sealed, writer, end, syncs, .. } = recovered;
     let first = sealed.keys().next().copied().unwrap_or(writer.segment.base_offset);
     let mut state = State {
         config: Arc::new(options.config.clone()),
@@ -172,6 +203,7 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
         truncated_at: 0,
         unsynced: Vec::new(),
         recent: Default::default(),
+        unsettled: syncs.unsettled,
         history: 0,
         unsynced_since_ms: None,
         flushing: false,
@@ -185,5 +217,5 @@ pub(super) fn load(resources: &Arc<LogResources>, options: OpenOptions, now_ms: 
     };
     replay::rebuild_producers(&loader, &mut state)?;
     state.epochs.truncate_start(first);
-    Ok(state)
+    Ok((state, syncs.files))
 }

@@ -6,7 +6,8 @@
 //! - Damage before the recovery point is bit rot: it stays where it is, readers of it get an error, and what lies behind it is kept.
 //!   The same goes for everything when the recovery point is not known.
 //!
-//! What is kept is synced before anybody hears of it.
+//! What is kept is synced before anybody hears of it, unless it is proven; what has to be is collected in [`Syncs`], so that the files of
+//! many logs can be synced together.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,10 +16,11 @@ use goatq_protocol::record::BATCH_HEADER_LEN;
 use super::{
     epochs::Epochs,
     files,
-    open::{Inventory, Loader},
+    open::{Inventory, Known, Loader, Unsynced},
 };
 use crate::{
     block_on::block_on,
+    cache::files::FileSlot,
     error::OpenError,
     index::{
         Entry,
@@ -26,19 +28,28 @@ use crate::{
         sparse::{Prefix, entry_at, sane_prefix, valid_prefix},
         time::TimeEntry,
     },
-    io::{DiskFile, OpenMode},
+    io::DiskFile,
     segment::{
         Segment,
         cursor::{Cursor, HEADER_WINDOW, WHOLE_WINDOW, WalkError},
-        format::{FileKind, FileName},
         writer::{IndexBuilder, SegmentWriter},
     },
 };
 
 /// About so many entries of an index are compared with the batches that they name.
-const PROBES: u64 = 16;
+const PROBES: u64 = 4;
 
-/// The segments of a log, whole and synced.
+/// What recovery leaves to be synced.
+#[derive(Debug, Default)]
+pub(super) struct Syncs {
+    /// Before anybody hears of what was found.
+    pub(super) files: Unsynced,
+    /// Nothing was found that is not proven, so the growing segment was not synced, wherever a killed process, or this start, has cut
+    /// it: that is due before anything new counts.
+    pub(super) unsettled: bool,
+}
+
+/// The segments of a log, whole once [`Syncs::files`] are synced.
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) sealed: BTreeMap<i64, Arc<Segment>>,
@@ -49,6 +60,7 @@ pub(super) struct Recovered {
     pub(super) unproven: Vec<Arc<Segment>>,
     /// Bytes that the scan looked at.
     pub(super) unproven_bytes: u64,
+    pub(super) syncs: Syncs,
 }
 
 /// How much of a segment is believed.
@@ -70,7 +82,7 @@ pub(super) struct Scanned {
     cut: bool,
     /// Bytes at the end of the file that are no batches but must be kept.
     damaged_tail: bool,
-    /// The index files were changed.
+    /// The index files hold less than they did, or than the recovery point covers.
     reindexed: bool,
     scanned_bytes: u64,
 }
@@ -79,6 +91,11 @@ pub(super) struct Scanned {
 type Believed = (Prefix<OffsetEntry>, Prefix<TimeEntry>);
 
 impl Loader<'_> {
+    /// Whether everything below an offset is on the disk, without another sync.
+    fn proves(&self, end: i64) -> bool {
+        self.options.clean || self.options.recovery_point.is_some_and(|point| point >= end)
+    }
+
     fn trust(&self) -> Trust {
         match (self.options.clean, self.options.recovery_point) {
             (true, _) => Trust { below: i64::MAX, cut_from: i64::MAX },
@@ -87,12 +104,16 @@ impl Loader<'_> {
         }
     }
 
-    /// Looks at a segment from where its index can be believed, and builds the rest of the index again.
+    /// Looks at a segment from where its index can be believed, and builds the rest of the index again, in memory: the files hold
+    /// what is believed.
     pub(super) fn scan(&self, segment: Arc<Segment>, trust: Trust, epochs: &mut Epochs) -> Result<Scanned, OpenError> {
         let (len, base_offset) = (segment.size(), segment.base_offset);
         let file = segment.log.get()?;
+        // A few bytes here and there, else each look at them would read a window ahead.
+        file.no_read_ahead();
         let (mut writer, index_cut) = self.resume(segment, trust.below)?;
-        let (start, entries) = (writer.size(), writer.written());
+        let (start, entries) = (writer.size(), writer.offset_entries());
+        let mut proven_entries = entries;
         let window = if trust.below == i64::MAX { HEADER_WINDOW } else { WHOLE_WINDOW };
         let mut cursor = Cursor::new(file, base_offset, start, len, window);
         let mut scanned = Trusted { cut: false, damaged_tail: false };
@@ -103,6 +124,9 @@ impl Loader<'_> {
                 Ok(Some(found)) => {
                     epochs.assign(found.header.partition_leader_epoch, found.header.base_offset);
                     writer.added(found.position, &found.header)?;
+                    if found.header.last_offset() < trust.below {
+                        proven_entries = writer.offset_entries();
+                    }
                     continue;
                 }
                 Err(WalkError::Io(error)) => return Err(error.into()),
@@ -122,8 +146,7 @@ impl Loader<'_> {
         }
         let Trusted { cut, damaged_tail } = scanned;
         let scanned_bytes = writer.size().saturating_sub(start);
-        writer.write_indexes()?;
-        let reindexed = index_cut || writer.written() != entries;
+        let reindexed = index_cut || proven_entries != entries;
         Ok(Scanned { writer, end: cursor.floor(), cut, damaged_tail, reindexed, scanned_bytes })
     }
 
@@ -131,20 +154,17 @@ impl Loader<'_> {
     /// the index files hold behind it is cut off. Whether there was anything.
     fn resume(&self, segment: Arc<Segment>, below: i64) -> Result<(SegmentWriter, bool), OpenError> {
         let interval = self.options.config.index_interval_bytes;
-        let fresh = |segment: Arc<Segment>| {
-            let builder = IndexBuilder::new(segment.base_offset, interval);
-            segment.set_size(0);
-            SegmentWriter::new(segment, builder, (0, 0), self.now_ms)
-        };
         let resumed = self.believed(&segment, below)?;
         let (offsets, times) = resumed.as_ref().map_or((0, 0), |(offsets, times)| (offsets.entries, times.entries));
-        let mut cut = self.cut_index::<OffsetEntry>(segment.base_offset, FileKind::OffsetIndex, offsets)?;
-        cut |= self.cut_index::<TimeEntry>(segment.base_offset, FileKind::TimeIndex, times)?;
+        let mut cut = cut_index::<OffsetEntry>(&segment.offset_index, offsets)?;
+        cut |= cut_index::<TimeEntry>(&segment.time_index, times)?;
         let Some((Prefix { last: Some(entry), .. }, Prefix { last: time, .. })) = resumed else {
-            return Ok((fresh(segment), cut));
+            let builder = IndexBuilder::new(segment.base_offset, interval);
+            segment.set_size(0);
+            return Ok((SegmentWriter::new(segment, builder, (0, 0), self.now_ms), cut));
         };
         let builder = IndexBuilder::resume(segment.base_offset, interval, entry, time);
-        let mut first = Cursor::new(segment.log.get()?, segment.base_offset, 0, segment.size(), HEADER_WINDOW);
+        let mut first = Cursor::new(segment.log.get()?, segment.base_offset, 0, segment.size(), BATCH_HEADER_LEN);
         let first = block_on(first.next()).ok().flatten();
         segment.set_size(u64::try_from(entry.position).unwrap_or(0));
         let mut writer = SegmentWriter::new(segment, builder, (offsets, times), self.now_ms);
@@ -156,8 +176,7 @@ impl Loader<'_> {
     /// where these do not fit the batches.
     fn believed(&self, segment: &Arc<Segment>, below: i64) -> Result<Option<Believed>, OpenError> {
         let base = segment.base_offset;
-        let open = |kind| self.disk().open(&self.dir().join(FileName::live(base, kind).to_string()), OpenMode::Read);
-        let (Ok(offsets), Ok(times)) = (open(FileKind::OffsetIndex), open(FileKind::TimeIndex)) else {
+        let (Some(offsets), Some(times)) = (existing(&segment.offset_index)?, existing(&segment.time_index)?) else {
             return Ok(None);
         };
         let len = segment.size();
@@ -205,19 +224,6 @@ impl Loader<'_> {
         Ok(true)
     }
 
-    fn cut_index<E: Entry>(&self, base_offset: i64, kind: FileKind, entries: u64) -> Result<bool, OpenError> {
-        let path = self.dir().join(FileName::live(base_offset, kind).to_string());
-        if !self.disk().exists(&path)? {
-            return Ok(false);
-        }
-        let file = self.disk().open(&path, OpenMode::Write)?;
-        let longer = file.len()? != entries * E::SIZE as u64;
-        if longer {
-            file.truncate(entries * E::SIZE as u64)?;
-        }
-        Ok(longer)
-    }
-
     /// Removes the files of a segment.
     fn drop_segment(&self, inventory: &mut Inventory, base_offset: i64) -> Result<(), OpenError> {
         let segment = self.segment(inventory, base_offset, 0);
@@ -237,6 +243,28 @@ impl Loader<'_> {
         let builder = IndexBuilder::new(base_offset, self.options.config.index_interval_bytes);
         Ok(SegmentWriter::new(segment, builder, (0, 0), self.now_ms))
     }
+}
+
+/// The file of an index, if there is one.
+fn existing(slot: &Arc<FileSlot>) -> Result<Option<Arc<dyn DiskFile>>, OpenError> {
+    match slot.get() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        file => {
+            let file = file?;
+            file.no_read_ahead();
+            Ok(Some(file))
+        }
+    }
+}
+
+fn cut_index<E: Entry>(slot: &Arc<FileSlot>, entries: u64) -> Result<bool, OpenError> {
+    let Some(file) = existing(slot)? else { return Ok(false) };
+    let len = entries * E::SIZE as u64;
+    let longer = file.len()? != len;
+    if longer {
+        file.truncate(len)?;
+    }
+    Ok(longer)
 }
 
 struct Trusted {
@@ -277,18 +305,19 @@ fn follows(loader: &Loader<'_>, base_offset: i64, end: i64) -> bool {
 }
 
 /// Brings the segments of a directory in order.
-pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory) -> Result<Recovered, OpenError> {
+pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory, known: &Known) -> Result<Recovered, OpenError> {
     let mut epochs = read_epochs(loader, inventory)?;
+    let mut kept = Kept::default();
     let Some(touched) = first_touched(loader, inventory) else {
-        let writer = loader.begin_at(loader.options.log_start_offset)?;
-        return finish(loader, BTreeMap::new(), writer, loader.options.log_start_offset, epochs, Vec::new(), 0);
+        let start = loader.options.log_start_offset;
+        kept.renamed = true;
+        return finish(loader, kept, (loader.begin_at(start)?, start), epochs);
     };
-    let mut sealed: BTreeMap<i64, Arc<Segment>> = BTreeMap::new();
     for (base, len) in inventory.segments.range(..touched) {
-        sealed.insert(*base, loader.segment(inventory, *base, *len));
+        kept.sealed.insert(*base, loader.segment(inventory, *base, *len));
     }
     let rest: Vec<(i64, u64)> = inventory.segments.range(touched..).map(|(base, len)| (*base, *len)).collect();
-    let (mut unproven, mut bytes, mut last) = (Vec::new(), 0, None::<Scanned>);
+    let mut last = None::<Scanned>;
     for (index, (base, len)) in rest.iter().enumerate() {
         if let Some(before) = &last
             && (before.cut || !follows(loader, *base, before.end))
@@ -297,18 +326,19 @@ pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory) -> Result<
                 tracing::warn!(dir = %loader.dir().display(), base, "a segment behind the end of the log is dropped");
                 loader.drop_segment(inventory, *base)?;
             }
+            kept.renamed = true;
             break;
         }
         if let Some(before) = last.take() {
-            seal(before, &mut sealed, &mut unproven)?;
+            kept.seal(before)?;
         }
         let scanned = loader.scan(loader.segment(inventory, *base, *len), loader.trust(), &mut epochs)?;
-        bytes += scanned.scanned_bytes;
+        kept.unproven_bytes += scanned.scanned_bytes;
         last = Some(scanned);
     }
     let Some(last) = last else { return Err(std::io::Error::other("no segment was looked at").into()) };
-    let (writer, end) = end_of_log(loader, last, &mut sealed, &mut unproven)?;
-    finish(loader, sealed, writer, end, epochs, unproven, bytes)
+    let end = end_of_log(loader, last, known, &mut kept)?;
+    finish(loader, kept, end, epochs)
 }
 
 /// The epochs in their file, also those behind the recovery point: a checkpoint writes them once their batches are synced, and a
@@ -321,64 +351,72 @@ fn read_epochs(loader: &Loader<'_>, inventory: &Inventory) -> Result<Epochs, Ope
     }
 }
 
-fn seal(
-    scanned: Scanned,
-    sealed: &mut BTreeMap<i64, Arc<Segment>>,
-    unproven: &mut Vec<Arc<Segment>>,
-) -> Result<(), OpenError> {
-    let mut writer = scanned.writer;
-    writer.seal()?;
-    writer.segment.sync_now()?;
-    unproven.push(writer.segment.clone());
-    sealed.insert(writer.segment.base_offset, writer.segment);
-    Ok(())
+/// What is kept of a log, but for its growing segment.
+#[derive(Debug, Default)]
+struct Kept {
+    sealed: BTreeMap<i64, Arc<Segment>>,
+    unproven: Vec<Arc<Segment>>,
+    unproven_bytes: u64,
+    /// To be synced.
+    files: Vec<Arc<dyn DiskFile>>,
+    /// Files came or went that the directory may not know durably.
+    renamed: bool,
+}
+
+impl Kept {
+    fn seal(&mut self, scanned: Scanned) -> Result<(), OpenError> {
+        let mut writer = scanned.writer;
+        writer.seal()?;
+        self.files.extend(writer.segment.files()?);
+        self.unproven.push(writer.segment.clone());
+        self.sealed.insert(writer.segment.base_offset, writer.segment);
+        Ok(())
+    }
 }
 
 /// Cuts off what is not part of the last segment. A tail that is damaged though it was proven is kept, and appends go to
 /// another segment behind all that was ever acknowledged.
 fn end_of_log(
     loader: &Loader<'_>,
-    last: Scanned,
-    sealed: &mut BTreeMap<i64, Arc<Segment>>,
-    unproven: &mut Vec<Arc<Segment>>,
+    mut last: Scanned,
+    known: &Known,
+    kept: &mut Kept,
 ) -> Result<(SegmentWriter, i64), OpenError> {
     let point = if loader.options.clean { None } else { loader.options.recovery_point };
-    match point {
-        Some(point) if last.damaged_tail => {
-            let end = last.end.max(point);
-            seal(last, sealed, unproven)?;
-            Ok((loader.begin_at(end)?, end))
-        }
-        _ => {
-            let (file, size) = (last.writer.segment.log.get()?, last.writer.size());
-            if file.len()? != size {
-                file.truncate(size)?;
-            }
-            if last.reindexed {
-                // The recovery point may cover them already.
-                last.writer.segment.sync_now()?;
-            }
-            Ok((last.writer, last.end))
-        }
+    if let Some(point) = point.filter(|_| last.damaged_tail) {
+        let end = last.end.max(point);
+        kept.seal(last)?;
+        return Ok((loader.begin_at(end)?, end));
     }
+    let segment = last.writer.segment.clone();
+    let (file, size) = (segment.log.get()?, last.writer.size());
+    let longer = file.len()? != size;
+    if longer {
+        file.truncate(size)?;
+    }
+    if last.reindexed {
+        last.writer.write_indexes()?;
+        kept.files.extend(segment.files()?);
+        kept.renamed = true;
+    } else if longer || !(loader.proves(last.end) || known.synced.contains(&segment.base_offset)) {
+        kept.files.push(file);
+    }
+    Ok((last.writer, last.end))
 }
 
 fn finish(
     loader: &Loader<'_>,
-    mut sealed: BTreeMap<i64, Arc<Segment>>,
-    mut writer: SegmentWriter,
-    mut end: i64,
+    mut kept: Kept,
+    (mut writer, mut end): (SegmentWriter, i64),
     mut epochs: Epochs,
-    mut unproven: Vec<Arc<Segment>>,
-    unproven_bytes: u64,
 ) -> Result<Recovered, OpenError> {
     let start = loader.options.log_start_offset;
     if end < start {
         // All that is left lies below the start: the log goes on there.
-        for segment in sealed.values().rev().chain(std::iter::once(&writer.segment)) {
+        for segment in kept.sealed.values().rev().chain(std::iter::once(&writer.segment)) {
             segment.remove()?;
         }
-        (sealed, unproven, end) = (BTreeMap::new(), Vec::new(), start);
+        (kept, end) = (Kept { renamed: true, ..Kept::default() }, start);
         writer = loader.begin_at(start)?;
     }
     let known = epochs.entries().len();
@@ -386,7 +424,17 @@ fn finish(
     if epochs.entries().len() < known {
         files::write_epochs(loader.disk(), loader.dir(), &epochs)?;
     }
-    writer.segment.log.get()?.sync_now()?;
-    loader.disk().sync_dir(loader.dir())?;
-    Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes })
+    let news = !loader.proves(end);
+    if news && writer.size() == 0 {
+        kept.files.push(writer.segment.log.get()?);
+    }
+    // A checkpoint behind the begin of the segment has synced the names of its files, as does a clean end.
+    let point = loader.options.recovery_point;
+    let named = loader.options.clean || point.is_some_and(|point| point > writer.segment.base_offset);
+    if kept.renamed || !named {
+        kept.files.push(loader.disk().open_dir(loader.dir())?);
+    }
+    let Kept { sealed, unproven, unproven_bytes, files, .. } = kept;
+    let syncs = Syncs { files, unsettled: !news };
+    Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes, syncs })
 }

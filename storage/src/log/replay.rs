@@ -100,7 +100,7 @@ pub(super) fn replay(
         if end > noted {
             cut_txns(segment, noted)?;
         }
-        if segment.size() > 0 {
+        if segment.size() > 0 && from < end.min(state.end) {
             let aborted = replay_segment(resources, state, segment, from)?;
             let aborted: Vec<AbortedTxn> = aborted.into_iter().filter(|txn| txn.last_offset >= noted).collect();
             if !aborted.is_empty() {

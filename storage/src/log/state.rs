@@ -121,6 +121,8 @@ pub(super) struct State {
     pub(super) unsynced: Vec<Unsynced>,
     /// What was appended since group commit last asked, for the journal.
     pub(super) recent: RecentBytes,
+    /// The growing segment has to be synced before anything new counts.
+    pub(super) unsettled: bool,
     /// Ends when the segments are changed by anything but an append.
     pub(super) history: u64,
     /// When the oldest unsynced append happened, wall time.

@@ -213,6 +213,8 @@ impl Log {
             OpenError::Io(error) => error,
             other => io::Error::other(other),
         })?;
+        let mut scanned = scanned;
+        scanned.writer.write_indexes()?;
         segment.offset_index.get()?.sync_now()?;
         segment.time_index.get()?.sync_now()?;
         Ok((scanned.writer, scanned.end))

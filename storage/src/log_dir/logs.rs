@@ -7,19 +7,21 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use goatq_protocol::Uuid;
 
 use super::{
-    LastShutdown, LogDir, LogDirError, Step, clean_shutdown,
+    FoundPartition, LastShutdown, LogDir, LogDirError, Step, clean_shutdown,
     names::{deleted_dir, is_deleted_dir, parse_partition_dir, partition_dir},
     offset_checkpoint::Remembered,
 };
 use crate::{
+    block_on::block_on,
     config::LogConfig,
     error::{LogError, OpenError},
     group_commit::DurableListener,
-    io::{parallel, replace_file},
-    log::{Log, OpenOptions},
+    io::{DiskFile, parallel, replace_file},
+    log::{Known, Log, OpenOptions},
 };
 
 /// A log to be opened or made.
@@ -98,6 +100,18 @@ impl fmt::Display for FailedLogs {
     }
 }
 
+/// Logs that are opened before what they leave to be synced is.
+const TOGETHER: usize = 256;
+/// Files synced side by side.
+const SYNCS: usize = 64;
+
+/// A log that counts once these files are synced.
+struct Opened {
+    name: String,
+    log: Arc<Log>,
+    unsynced: Vec<Arc<dyn DiskFile>>,
+}
+
 /// A deleted log whose files are still there.
 #[derive(Debug)]
 pub(super) struct Doomed {
@@ -141,13 +155,48 @@ impl LogDir {
             .collect();
         // The names of new logs are durable before a record in them can be.
         let made = self.make_missing(&names).map_err(Arc::new);
-        parallel::map(self.recovery_threads, checked, |request| {
-            let (name, request) = request?;
-            made.as_ref().map_err(|error| OpenLogError::Make(error.clone()))?;
-            let log = self.open_one(&name, request, now_ms)?;
+        let mut opened = Vec::with_capacity(checked.len());
+        let mut checked = checked.into_iter();
+        loop {
+            let some: Vec<_> = checked.by_ref().take(TOGETHER).collect();
+            if some.is_empty() {
+                return opened;
+            }
+            let some = parallel::map(self.recovery_threads, some, |request| {
+                let (name, request) = request?;
+                made.as_ref().map_err(|error| OpenLogError::Make(error.clone()))?;
+                self.open_one(name, request, now_ms)
+            });
+            opened.extend(self.sync_opened(some));
+        }
+    }
+
+    /// Syncs what recovery left to be synced, of all these logs together; then they count.
+    fn sync_opened(&self, opened: Vec<Result<Opened, OpenLogError>>) -> Vec<Result<Arc<Log>, OpenLogError>> {
+        let files: Vec<(usize, &Arc<dyn DiskFile>)> = opened
+            .iter()
+            .enumerate()
+            .flat_map(|(at, opened)| {
+                opened.iter().flat_map(move |opened| opened.unsynced.iter().map(move |file| (at, file)))
+            })
+            .collect();
+        let mut failed: BTreeMap<usize, io::Error> = BTreeMap::new();
+        for files in files.chunks(SYNCS) {
+            let synced = block_on(join_all(files.iter().map(|(_, file)| file.sync())));
+            let errors = files.iter().zip(synced).filter_map(|((at, _), synced)| Some((*at, synced.err()?)));
+            failed.extend(errors);
+        }
+        let count_in = |(at, opened): (usize, Result<Opened, OpenLogError>)| {
+            let Opened { name, log, .. } = opened?;
+            if let Some(error) = failed.remove(&at) {
+                self.health.poison(&format!("syncing {name} at the start failed: {error}"));
+                return Err(OpenLogError::Log(error.into()));
+            }
+            self.unopened.lock().remove(&name);
             self.logs.lock().insert(name, log.clone());
             Ok(log)
-        })
+        };
+        opened.into_iter().enumerate().map(count_in).collect()
     }
 
     fn check_name(&self, request: &LogRequest) -> Result<String, OpenLogError> {
@@ -191,21 +240,36 @@ impl LogDir {
         })
     }
 
-    fn open_one(&self, name: &str, request: LogRequest, now_ms: i64) -> Result<Arc<Log>, OpenError> {
-        let remembered = self.checkpoints.remembered(name);
+    fn open_one(&self, name: String, request: LogRequest, now_ms: i64) -> Result<Opened, OpenLogError> {
+        let remembered = self.checkpoints.remembered(&name);
+        let untouched = self.unopened.lock().contains(&name);
+        let known = if untouched { self.known(&name, &request) } else { Known::default() };
         let options = OpenOptions {
-            dir: self.path.join(name),
+            dir: self.path.join(&name),
             topic_id: request.topic_id,
             config: request.config,
-            clean: self.last_shutdown != LastShutdown::Unclean && self.unopened.lock().contains(name),
+            clean: self.last_shutdown != LastShutdown::Unclean && untouched,
             recovery_point: remembered.recovery_point,
             log_start_offset: remembered.log_start_offset,
             first_dirty_offset: remembered.first_dirty_offset,
         };
-        let log =
-            Log::open(&self.resources, &self.commit, self.checkpoints.clone(), request.listener, options, now_ms)?;
-        self.unopened.lock().remove(name);
-        Ok(log)
+        let (resources, checkpoints) = (&self.resources, self.checkpoints.clone());
+        let opened =
+            Log::open_unsynced(resources, &self.commit, checkpoints, request.listener, options, &known, now_ms);
+        let (log, unsynced) = opened?;
+        Ok(Opened { name, log, unsynced })
+    }
+
+    /// What the directory knows of a log that nobody has touched since it was opened.
+    fn known(&self, name: &str, request: &LogRequest) -> Known {
+        let order =
+            |found: &FoundPartition| (found.topic.as_str(), found.partition).cmp(&(&request.topic, request.partition));
+        let found = self.found.binary_search_by(order).ok().and_then(|at| self.found.get(at));
+        let topic_id = found.and_then(|found| found.topic_id);
+        Known {
+            topic_id: topic_id.is_some() && topic_id == request.topic_id,
+            synced: self.commit.journal().map(|journal| journal.take_synced(name)).unwrap_or_default(),
+        }
     }
 
     /// Deletes logs, open or not: their directories are renamed, durably, and removed `file.delete.delay.ms` later by

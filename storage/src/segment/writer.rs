@@ -162,6 +162,11 @@ impl SegmentWriter {
         (self.offsets_written, self.times_written)
     }
 
+    /// Entries of the offset index, in the file or not.
+    pub(crate) fn offset_entries(&self) -> u64 {
+        self.offsets_written + self.builder.offsets.len() as u64
+    }
+
     /// Entries that are in memory only.
     pub(crate) fn pending(&self) -> (&[OffsetEntry], &[TimeEntry]) {
         (&self.builder.offsets, &self.builder.times)

@@ -84,5 +84,5 @@ keys! { pub(super) KEYS:
     "message.max.bytes" Int Some("1048588"), High Cluster AtLeast(0), Honoured
         "Largest batch of records that is accepted, after compression, bytes.";
     "num.recovery.threads.per.data.dir" Int Some("2"), High ReadOnly AtLeast(1), Honoured
-        "Logs of one directory that are opened in parallel at start.";
+        "At start, eight times so many logs of one directory are opened in parallel: they wait for the disk most of the time.";
 }
