@@ -26,7 +26,7 @@ use super::seats::Seat;
 use super::service::{Outcome, Service, Started};
 use super::transport::{Incoming, ReadSide, Stream};
 use crate::metrics::network::NetworkMetrics;
-use crate::threads::pace::Flow;
+use crate::threads::pace::{Flow, Wait};
 
 /// How often a connection with an unfinished frame or unread replies looks at its deadlines.
 const BUSY_TICK: Duration = Duration::from_millis(500);
@@ -73,6 +73,7 @@ struct InFlight {
     /// Held until the request is answered.
     _charge: Charge,
     _counted: Counted,
+    _wait: Option<Wait>,
 }
 
 /// Counts a request that was read and not answered yet.
@@ -193,7 +194,7 @@ impl Connection {
         }
     }
 
-    async fn run(&mut self, stream: &mut Stream, flow: &Flow) -> Pause {
+    async fn run(&mut self, stream: &mut Stream, flow: &Arc<Flow>) -> Pause {
         let shared = Arc::clone(&self.shared);
         let (mut read, mut write) = stream.split();
         let mut drained = pin!(shared.drain.cancelled());
@@ -297,7 +298,7 @@ impl Connection {
     }
 
     /// Starts the frames that are there, as far as order and limits allow.
-    fn start_requests(&mut self, flow: &Flow) {
+    fn start_requests(&mut self, flow: &Arc<Flow>) {
         while self.may_start() {
             let held = match self.held.take() {
                 Some(held) => held,
@@ -321,11 +322,11 @@ impl Connection {
                 return;
             };
             flow.took(held.frame.len(), pipelined);
-            self.start(held.frame, charge, pipelined);
+            self.start(held.frame, charge, pipelined, flow);
         }
     }
 
-    fn start(&mut self, frame: Bytes, charge: Charge, pipelined: bool) {
+    fn start(&mut self, frame: Bytes, charge: Charge, pipelined: bool, flow: &Arc<Flow>) {
         self.requests += 1;
         self.seat.worked(frame.len());
         let started = match self.shared.service.call(&self.info, frame) {
@@ -345,8 +346,10 @@ impl Connection {
                 Progress::Running(future)
             }
         };
+        // Other requests may wait for what is yet to be sent.
+        let wait = (pipelined && matches!(progress, Progress::Running(_))).then(|| flow.wait());
         let counted = Counted::new(&self.shared.metrics);
-        self.in_flight.push_back(InFlight { progress, _charge: charge, _counted: counted });
+        self.in_flight.push_back(InFlight { progress, _charge: charge, _counted: counted, _wait: wait });
     }
 
     fn on_outcome(&mut self, outcome: Outcome) {

@@ -6,17 +6,21 @@
 //! them. Network cards moderate their interrupts for the same reason.
 //!
 //! Who waits for an answer before sending on would be slowed down by that, so what gets done is watched: a thread goes
-//! without rests from time to time, and rests only as long as that makes no difference.
+//! without rests from time to time, and rests only as long as that makes no difference. Nor does a thread rest on which
+//! requests wait for a disk: they have waited long enough.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a thread rests.
-const REST: Duration = Duration::from_micros(500);
+const REST: Duration = Duration::from_micros(600);
 /// So long everything is counted before it is judged.
 const WINDOW: Duration = Duration::from_millis(100);
+/// When it is not known yet that rests do no harm, the first look comes so soon: a backlog takes time to be worked off.
+const TRIAL: Duration = Duration::from_millis(20);
 /// A run of rests lasts so many windows at most; then comes one without.
-const RUN: u32 = 20;
+const RUN: u32 = 50;
 /// Fewer requests a second are served one by one as they come.
 const REQUESTS: f64 = 3_000.0;
 /// Who is woken less often has company for most requests already.
@@ -32,13 +36,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// It never takes longer than this.
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the connections of one thread did since it was started. Only that thread adds to it.
+/// What the connections of one thread did since it was started. Only that thread adds to it; waits may end on another one.
 #[derive(Debug, Default)]
 pub struct Flow {
     requests: AtomicU64,
     pipelined: AtomicU64,
     bytes: AtomicU64,
+    waiting: AtomicU64,
 }
+
+/// A request that waits for a disk or for replicas, counted until it is dropped.
+#[derive(Debug)]
+pub struct Wait(Arc<Flow>);
 
 /// A [`Flow`] at one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +73,8 @@ pub struct Pace {
     freely: Rates,
     /// What was done in the last run, until it is judged.
     rested: Option<Rates>,
+    /// The last run did no harm.
+    proven: bool,
     not_before: Duration,
     patience: Option<Duration>,
 }
@@ -102,9 +113,26 @@ impl Flow {
         Done { requests: load(&self.requests), pipelined: load(&self.pipelined), bytes: load(&self.bytes) }
     }
 
+    /// A pipelined request begins to wait for its acknowledgement.
+    pub fn wait(self: &Arc<Self>) -> Wait {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Wait(Arc::clone(self))
+    }
+
+    /// Whether any request waits for its acknowledgement.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     fn add(count: &AtomicU64, more: u64) {
         // Nobody else writes it.
         count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -134,7 +162,8 @@ impl Pace {
     pub fn on_park(&mut self, now: Duration, done: Done) -> Option<Duration> {
         self.wakes = self.wakes.saturating_add(1);
         let elapsed = now.saturating_sub(self.begun);
-        if elapsed >= WINDOW {
+        let in_trial = !self.proven && self.run.as_ref().is_some_and(|run| run.windows == 0);
+        if elapsed >= if in_trial { TRIAL } else { WINDOW } {
             let rates = Rates::between(self.at_begin, done, elapsed);
             let wakes = f64::from(self.wakes) / elapsed.as_secs_f64();
             (self.begun, self.at_begin, self.wakes) = (now, done, 0);
@@ -154,7 +183,8 @@ impl Pace {
         }
         if let Some(rested) = self.rested.take() {
             // Load comes and goes: what was done both before and after the run could have been done during it.
-            if rested.reach(KEPT, &rates) || rested.reach(KEPT, &self.freely) {
+            self.proven = rested.reach(KEPT, &rates) || rested.reach(KEPT, &self.freely);
+            if self.proven {
                 self.patience = None;
             } else {
                 let patience = self.patience.map_or(PATIENCE, |before| (before * 2).min(MOST_PATIENCE));

@@ -84,7 +84,7 @@ fn rest(flow: Arc<Flow>) -> impl Fn() + Send + Sync + 'static {
     let (begun, pace) = (Instant::now(), Mutex::new(Pace::default()));
     move || {
         let rest = pace.lock().on_park(begun.elapsed(), flow.done());
-        if let Some(rest) = rest {
+        if let Some(rest) = rest.filter(|_| !flow.is_awaited()) {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "nothing is ready, and what comes meanwhile is to come together"
