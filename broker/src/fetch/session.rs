@@ -209,16 +209,25 @@ impl Session {
         self.order.values().map(|cached| (cached.key.clone(), cached.position)).collect()
     }
 
-    fn tell(&mut self, key: &PartitionKey, told: Told) -> bool {
-        let Some(turn) = self.turns.get(key).copied() else { return false };
-        let Some(cached) = self.order.get_mut(&turn) else { return false };
-        let must = cached.tell(told);
-        if told.records
-            && let Some(cached) = self.order.remove(&turn)
-        {
-            self.append(cached);
+    /// Takes what is about to be told of all partitions, by turn, as they are since the request was merged: nobody looks a thousand
+    /// keys up for the few that have news. Which of it the client has to hear; whoever got records goes to the end.
+    fn tell(&mut self, told: &[Told]) -> Vec<bool> {
+        let mut served = Vec::new();
+        let parts = self.order.iter_mut().zip(told);
+        let include = parts
+            .map(|((turn, cached), told)| {
+                if told.records {
+                    served.push(*turn);
+                }
+                cached.tell(*told)
+            })
+            .collect();
+        for turn in served {
+            if let Some(cached) = self.order.remove(&turn) {
+                self.append(cached);
+            }
         }
-        must
+        include
     }
 }
 

@@ -129,9 +129,10 @@ impl SessionCache {
                 if session.epoch != epoch {
                     return Err(SessionError::InvalidEpoch);
                 }
-                let include =
-                    begun.partitions.iter().zip(told).map(|((key, _), told)| session.tell(key, *told)).collect();
-                Ok(Finished { session_id: id, include })
+                debug_assert!(
+                    session.order.values().map(|cached| &cached.key).eq(begun.partitions.iter().map(|of| &of.0))
+                );
+                Ok(Finished { session_id: id, include: session.tell(told) })
             }
         }
     }
