@@ -55,10 +55,8 @@ pub struct JournalLimits {
     pub slots: usize,
     /// Bytes up to which a log's appends of one turn always go to the journal.
     pub small_bytes: usize,
-    /// Bytes up to which they do as long as such streams are thin.
+    /// Bytes up to which they do as long as half of the slots are free.
     pub large_bytes: usize,
-    /// Most bytes of appends above the small ones that are written twice between two calls of [`Journal::prepare`].
-    pub credit_bytes: u64,
     /// Bytes of the longest frame.
     pub frame_bytes: usize,
     /// Segment files that may wait for a sync behind the journal; they are held open.
@@ -70,11 +68,10 @@ pub struct JournalLimits {
 impl Default for JournalLimits {
     fn default() -> Self {
         JournalLimits {
-            slot_bytes: 8 << 20,
+            slot_bytes: 16 << 20,
             slots: 8,
             small_bytes: 4 << 10,
-            large_bytes: 128 << 10,
-            credit_bytes: 32 << 20,
+            large_bytes: 1 << 20,
             frame_bytes: 4 << 20,
             files: 4096,
             patience: 64,
@@ -89,7 +86,6 @@ impl JournalLimits {
         slots: 0,
         small_bytes: 0,
         large_bytes: 0,
-        credit_bytes: 0,
         frame_bytes: 0,
         files: 0,
         patience: 0,
@@ -227,8 +223,8 @@ pub struct Journal {
     missed: AtomicU64,
     /// Another slot is wanted.
     wanted: AtomicBool,
-    /// What is left of [`JournalLimits::credit_bytes`].
-    credit: AtomicU64,
+    /// Less than half of it was free when that was looked at last: only what is small is worth a copy.
+    filling: AtomicBool,
     /// Slots, for [`Journal::remembered_bytes`] without a lock.
     ready: AtomicUsize,
     /// What earlier lives left in the slots' files is known to be of earlier incarnations.
@@ -270,7 +266,7 @@ impl Journal {
             voids: Mutex::new(Voids { head: head.unwrap_or_default(), ended_at: BTreeMap::new() }),
             missed: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
-            credit: AtomicU64::new(limits.credit_bytes),
+            filling: AtomicBool::new(false),
             ready: AtomicUsize::new(0),
             synced: Mutex::new(synced),
             counters: Counters::default(),
@@ -287,8 +283,7 @@ impl Journal {
     pub fn remembered_bytes(&self) -> usize {
         match self.is_ready() {
             false => 0,
-            // Less than this is not worth the copy.
-            true if self.credit.load(Ordering::Relaxed) < self.limits.large_bytes as u64 => self.limits.small_bytes,
+            true if self.filling.load(Ordering::Relaxed) => self.limits.small_bytes,
             true => self.limits.large_bytes,
         }
     }
@@ -333,14 +328,13 @@ impl Journal {
         let slot = self.find_room(&mut state, HEADER_LEN + smallest)?;
         let room = self.room(&state);
         let rule = Rule { small: self.limits.small_bytes, large: self.limits.large_bytes };
-        let (taken, cost) = choice::choose(sizes(), rule, room);
+        let taken = choice::choose(sizes(), rule, room);
         if !taken.contains(&true) {
             return None;
         }
         let wanted: usize = sizes().zip(&taken).filter(|(_, taken)| **taken).filter_map(|(size, _)| size).sum();
         let buffer = state.buffer.take().filter(|buffer| buffer.room() >= HEADER_LEN + wanted);
         let buffer = buffer.unwrap_or_else(|| AlignedBuffer::new((HEADER_LEN + wanted).max(256 << 10)));
-        self.credit.fetch_sub(cost, Ordering::Relaxed);
         let mut builder = FrameBuilder::new(buffer);
         let mut held = vec![false; offers.len()];
         for (index, recent) in offers.iter().enumerate() {
@@ -388,13 +382,15 @@ impl Journal {
     fn room(&self, state: &State) -> Room {
         let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
         let left = usize::try_from(left).unwrap_or(usize::MAX).min(self.limits.frame_bytes);
-        // Slots that are not made yet are free.
+        let half_free = self.half_free(state);
+        self.filling.store(!half_free, Ordering::Relaxed);
+        Room { frame: left.saturating_sub(HEADER_LEN), half_free }
+    }
+
+    /// Whether what was written is synced behind the journal faster than it fills. Slots that are not made yet are free.
+    fn half_free(&self, state: &State) -> bool {
         let used = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
-        Room {
-            frame: left.saturating_sub(HEADER_LEN),
-            half_free: used * 2 < self.limits.slots,
-            credit: self.credit.load(Ordering::Relaxed),
-        }
+        used * 2 < self.limits.slots
     }
 
     /// The frame is durable.
@@ -446,6 +442,7 @@ impl Journal {
                 slot.covered = HashMap::new();
             }
         }
+        self.filling.store(!self.half_free(&state), Ordering::Relaxed);
         due.slots.len()
     }
 

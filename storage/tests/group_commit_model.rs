@@ -394,7 +394,6 @@ const JOURNAL: JournalLimits = JournalLimits {
     slots: 3,
     small_bytes: 80,
     large_bytes: 200,
-    credit_bytes: 1000,
     frame_bytes: 4096,
     files: 8,
     patience: 0,

@@ -118,7 +118,6 @@ impl World {
             slots: rng.random_range(2..5),
             small_bytes: rng.random_range(100..2000),
             large_bytes: 2000,
-            credit_bytes: 4000,
             frame_bytes: 16 << 10,
             files: rng.random_range(2..20),
             patience: 0,

@@ -18,15 +18,15 @@ pub(super) fn slot_path(dir: &Path, slot: usize) -> PathBuf {
 }
 
 impl Journal {
-    /// Makes what turns asked for since the last call: begins the incarnation of this life, adds a slot. A disk without room or
+    /// Makes what turns asked for since the last call: begins the incarnation of this life, adds as many slots as there are. A disk without room or
     /// without direct writes means no journal, or a smaller one, and is no error. To be called about
     /// once a second. Blocks.
     pub fn prepare(&self) -> io::Result<()> {
-        self.credit.store(self.limits.credit_bytes, Ordering::Relaxed);
         if !self.wanted.swap(false, Ordering::Relaxed) || self.state.lock().closed {
             return Ok(());
         }
-        let outcome = self.begin().and_then(|()| self.add_slot());
+        let wanted = self.state.lock().slots.len().max(1);
+        let outcome = self.begin().and_then(|()| (0..wanted).try_for_each(|_| self.add_slot()));
         match outcome {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 tracing::info!(dir = %self.dir.display(), %error, "no journal: every turn syncs files");

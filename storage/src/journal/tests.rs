@@ -16,7 +16,6 @@ const LIMITS: JournalLimits = JournalLimits {
     slots: 2,
     small_bytes: 1000,
     large_bytes: 2000,
-    credit_bytes: 3000,
     frame_bytes: 4096,
     files: 100,
     patience: 2,

@@ -138,7 +138,6 @@ fn small_journal(rng: &mut StdRng) -> JournalLimits {
         slots: rng.random_range(1..5),
         small_bytes: rng.random_range(0..2000),
         large_bytes: rng.random_range(0..8000),
-        credit_bytes: rng.random_range(0..20_000),
         frame_bytes: 8192,
         files: rng.random_range(1..10),
         patience: 0,
