@@ -106,7 +106,7 @@ impl DirtyMark {
 
     /// A number for the history of the log that begins now: greater than all before it in this directory.
     pub(crate) fn begin_history(&self) -> u64 {
-        self.shared.histories.fetch_add(1, Ordering::Relaxed)
+        self.shared.begin_history()
     }
 
     /// Most bytes of an append that are worth remembering for the journal; 0 without one.
@@ -164,6 +164,12 @@ struct Shared {
     syncs: AtomicU64,
     commits: AtomicU64,
     journaled: AtomicU64,
+}
+
+impl Shared {
+    fn begin_history(&self) -> u64 {
+        self.histories.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// What a group commit did so far; see [`GroupCommit::stats`].
@@ -249,7 +255,7 @@ impl GroupCommit {
     /// returns. Blocks.
     pub(crate) fn void_journal<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
         let Some(journal) = &self.shared.journal else { return Ok(()) };
-        journal.void(names, self.shared.histories.fetch_add(1, Ordering::Relaxed))
+        journal.void(names, self.shared.begin_history())
     }
 
     /// What it did so far.

@@ -313,7 +313,7 @@ impl Journal {
         }
     }
 
-    /// Puts what is small into a frame. `None` when there is nothing, or no room.
+    /// Puts what the rule gives to the journal into a frame. `None` when there is nothing, or no room.
     pub(crate) fn admit(&self, offers: &[Option<&Recent>]) -> Option<Frame> {
         let mut state = self.state.lock();
         if state.closed {

@@ -16,6 +16,8 @@ mod bench;
 mod check;
 #[path = "crash/model.rs"]
 mod model;
+#[path = "crash/seeds.rs"]
+mod seeds;
 #[path = "crash/workload.rs"]
 mod workload;
 
@@ -35,22 +37,15 @@ fn has_journal(seed: u64) -> bool {
     !FINDERS.contains(&seed) && !seed.is_multiple_of(4)
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
-}
-
 #[test]
 fn whatever_was_acknowledged_survives() {
-    let seeds = match number("GOATQ_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("GOATQ_SEEDS").unwrap_or(SEEDS),
-    };
-    let finders = FINDERS.into_iter().filter(|seed| number("GOATQ_SEED").is_none() && !seeds.contains(seed));
+    let seeds = seeds::chosen(SEEDS);
+    let finders = FINDERS.into_iter().filter(|seed| seeds::number("GOATQ_SEED").is_none() && !seeds.contains(seed));
     let mut seen = workload::Coverage::default();
     let mut failed = Vec::new();
     for seed in seeds.clone().chain(finders) {
         match catch_unwind(AssertUnwindSafe(|| {
-            workload::live(seed, number("GOATQ_SEED").is_some(), has_journal(seed), None)
+            workload::live(seed, seeds::number("GOATQ_SEED").is_some(), has_journal(seed), None)
         })) {
             Ok(coverage) => seen.add(&coverage),
             Err(_) => failed.push(seed),

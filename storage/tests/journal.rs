@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "crash/seeds.rs"]
+mod seeds;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -297,16 +300,9 @@ fn live(seed: u64) -> (JournalStats, u64) {
     (world.total, world.playbacks)
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
-}
-
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_gone_comes_back() {
-    let seeds = match number("GOATQ_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("GOATQ_SEEDS").unwrap_or(USUAL_SEEDS),
-    };
+    let seeds = seeds::chosen(USUAL_SEEDS);
     let (mut frames, mut freed, mut playbacks) = (0, 0, 0);
     for seed in seeds.clone() {
         let lived = std::panic::catch_unwind(|| live(seed));

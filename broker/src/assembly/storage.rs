@@ -69,8 +69,10 @@ pub(super) fn open_dirs(
     Ok(OpenDirs { data: dirs, metadata, cluster_id })
 }
 
+/// Threads that open logs for each that `num.recovery.threads.per.data.dir` names: most of their time they wait for the disk.
+const OPENERS: usize = 8;
 /// Most threads that open logs of a directory at start.
-const MAX_RECOVERY_THREADS: usize = 512;
+const MAX_OPENERS: usize = 512;
 
 fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) -> LogDirConfig {
     let caches = CacheLimits::default();
@@ -83,7 +85,7 @@ fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) ->
         fresh_directory_id: entropy.uuid(),
         reserve: Reserve { bytes: config.log.reserve_bytes, percent: config.log.reserve_percent },
         caches: CacheLimits { open_files: open_files.max(16), ..caches },
-        recovery_threads: config.log.recovery_threads.clamp(1, MAX_RECOVERY_THREADS / 8) * 8,
+        recovery_threads: config.log.recovery_threads.clamp(1, MAX_OPENERS / OPENERS) * OPENERS,
         journal: JournalLimits { files: journal.files.min(open_files.max(64) * 4), ..journal },
     }
 }

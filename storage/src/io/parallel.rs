@@ -1,11 +1,27 @@
-//! Blocking work on several threads at a time: recovery of many logs at start-up.
+//! Blocking work, much of it at a time: recovery of many logs at start-up.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
+
+use super::DiskFile;
+use crate::block_on::block_on;
+
+/// Files synced side by side.
+const SYNCS: usize = 64;
+
+/// Syncs files, many at a time, as far as the results are taken: they come in the order of the files. Blocks.
+pub(crate) fn sync_all(files: &[Arc<dyn DiskFile>]) -> impl Iterator<Item = io::Result<()>> {
+    files.chunks(SYNCS).flat_map(|files| block_on(join_all(files.iter().map(|file| file.sync()))))
+}
 
 /// Calls `work` on every item, on the calling thread and up to `threads - 1` more that end before this returns. Results come in
 /// the order of the items. With one thread the order of the calls is that of the items.

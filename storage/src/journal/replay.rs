@@ -7,15 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::join_all;
-
 use super::{
     frame::{self, Entry, HEADER_LEN, Stamp},
     head::Head,
     prepare::slot_path,
 };
 use crate::{
-    block_on::block_on,
     io::{Disk, DiskFile, OpenMode, direct::ALIGNMENT, parallel},
     log_dir::parse_partition_dir,
     segment::format::{FileKind, FileName},
@@ -25,8 +22,6 @@ use crate::{
 const MAX_SLOT_BYTES: u64 = 64 << 20;
 /// Nobody has so many.
 const MAX_SLOTS: usize = 1 << 10;
-/// Files synced side by side.
-const SYNCS: usize = 64;
 
 /// What a start found in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,9 +64,7 @@ pub(super) fn replay(
             synced.entry(log.clone()).or_default().insert(*segment);
         }
         let files: Vec<Arc<dyn DiskFile>> = touched.into_values().collect();
-        for files in files.chunks(SYNCS) {
-            block_on(join_all(files.iter().map(|file| file.sync()))).into_iter().collect::<io::Result<()>>()?;
-        }
+        parallel::sync_all(&files).collect::<io::Result<()>>()?;
         let Replayed { frames, bytes, files } = replayed;
         tracing::info!(dir = %dir.display(), frames, bytes, files, "the journal of the last run was played back");
     }

@@ -250,12 +250,8 @@ impl Log {
         }
         let disk = self.resources.disk();
         let end = group.last().map_or(cleaned.base_offset, |(_, end)| *end);
-        let (files, history) = {
-            let mut state = self.state.lock();
-            (self.end_history(&mut state)?, state.history)
-        };
-        files.iter().try_for_each(|file| file.sync_now())?;
-        self.void_journal(history)?;
+        let ended = self.end_history(&mut self.state.lock())?;
+        self.leave_journal(&ended)?;
         // A start from a snapshot that is older would look for the rest in batches that are gone: the last ones of a producer whose
         // newer ones a crash takes, or the marker of a transaction that was open then.
         files::remove_snapshots(disk.as_ref(), &self.dir, &mut self.state.lock().snapshots, |offset| offset < end)?;

@@ -48,23 +48,32 @@ pub(super) fn sync_batch(state: &State) -> SyncBatch {
     }
 }
 
+/// A history of the log that has just ended, see [`Journal::void`](crate::journal::Journal).
+#[derive(Debug)]
+pub(super) struct EndedHistory {
+    /// To be synced before it may be voided, if what it says is to stay; none where there is no journal.
+    files: Vec<Arc<dyn DiskFile>>,
+    /// The one that has begun.
+    pub(super) next: u64,
+}
+
 impl Log {
-    /// Makes the segments independent of the journal before they are changed by anything but an append: ends the history of the log,
-    /// and syncs what only the journal keeps. Blocks.
-    pub(super) fn leave_journal(&self, state: &mut State) -> io::Result<()> {
-        let files = self.end_history(state)?;
-        files.iter().try_for_each(|file| file.sync_now())?;
-        self.void_journal(state.history)
+    /// Makes the segments independent of the journal before they are changed by anything but an append: syncs what only the journal
+    /// keeps, and voids the history that has ended. Blocks.
+    pub(super) fn leave_journal(&self, ended: &EndedHistory) -> io::Result<()> {
+        ended.files.iter().try_for_each(|file| file.sync_now())?;
+        self.void_journal(ended.next)
     }
 
-    /// Begins a new history. The files that are to be synced before the old one may be [`Self::void_journal`]ed; none where there
-    /// is no journal.
-    pub(super) fn end_history(&self, state: &mut State) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+    /// Begins a new history of the log.
+    pub(super) fn end_history(&self, state: &mut State) -> io::Result<EndedHistory> {
         state.history = self.mark.begin_history();
-        if !self.mark.journal().is_some_and(|journal| journal.has_begun()) {
-            return Ok(Vec::new());
+        let mut ended = EndedHistory { files: Vec::new(), next: state.history };
+        if self.mark.journal().is_some_and(|journal| journal.has_begun()) {
+            let segments = state.unproven.iter().chain(std::iter::once(&state.writer.segment));
+            ended.files = segments.map(|segment| segment.log.get()).collect::<io::Result<_>>()?;
         }
-        state.unproven.iter().chain(std::iter::once(&state.writer.segment)).map(|segment| segment.log.get()).collect()
+        Ok(ended)
     }
 
     /// What the journal holds of earlier histories does not count any more, durably.

@@ -101,8 +101,8 @@ impl Log {
     }
 
     fn remove_all(&self, state: &mut State, offset: i64) -> io::Result<()> {
-        self.end_history(state)?;
-        self.void_journal(state.history)?;
+        let ended = self.end_history(state)?;
+        self.void_journal(ended.next)?;
         state.epochs.truncate_end(i64::MIN);
         state.epochs_on_disk = None;
         files::write_epochs(self.resources.disk().as_ref(), &self.dir, &state.epochs)?;
@@ -121,7 +121,8 @@ impl Log {
         for unsynced in std::mem::take(&mut state.unsynced) {
             unsynced.file.sync_now()?;
         }
-        self.leave_journal(state)?;
+        let ended = self.end_history(state)?;
+        self.leave_journal(&ended)?;
         // The first segment stays, if only to say where the log begins.
         let first = state.segments().next().map_or(place.offset, |segment| segment.base_offset);
         let gone = if first == place.offset { place.offset.saturating_add(1) } else { place.offset };
@@ -209,11 +210,10 @@ impl Log {
         let loader = Loader { resources: &self.resources, options: &options, now_ms: state.writer.created_ms };
         let trust = Trust { below: i64::MAX, cut_from: i64::MAX };
         let scanned = loader.scan(segment.clone(), trust, &mut state.epochs.clone());
-        let scanned = scanned.map_err(|error| match error {
+        let mut scanned = scanned.map_err(|error| match error {
             OpenError::Io(error) => error,
             other => io::Error::other(other),
         })?;
-        let mut scanned = scanned;
         scanned.writer.write_indexes()?;
         segment.offset_index.get()?.sync_now()?;
         segment.time_index.get()?.sync_now()?;

@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::join_all;
 use goatq_protocol::Uuid;
 
 use super::{
@@ -16,7 +15,6 @@ use super::{
     offset_checkpoint::Remembered,
 };
 use crate::{
-    block_on::block_on,
     config::LogConfig,
     error::{LogError, OpenError},
     group_commit::DurableListener,
@@ -102,8 +100,6 @@ impl fmt::Display for FailedLogs {
 
 /// Logs that are opened before what they leave to be synced is.
 const TOGETHER: usize = 256;
-/// Files synced side by side.
-const SYNCS: usize = 64;
 
 /// A log that counts once these files are synced.
 struct Opened {
@@ -173,19 +169,14 @@ impl LogDir {
 
     /// Syncs what recovery left to be synced, of all these logs together; then they count.
     fn sync_opened(&self, opened: Vec<Result<Opened, OpenLogError>>) -> Vec<Result<Arc<Log>, OpenLogError>> {
-        let files: Vec<(usize, &Arc<dyn DiskFile>)> = opened
-            .iter()
-            .enumerate()
-            .flat_map(|(at, opened)| {
-                opened.iter().flat_map(move |opened| opened.unsynced.iter().map(move |file| (at, file)))
-            })
-            .collect();
-        let mut failed: BTreeMap<usize, io::Error> = BTreeMap::new();
-        for files in files.chunks(SYNCS) {
-            let synced = block_on(join_all(files.iter().map(|(_, file)| file.sync())));
-            let errors = files.iter().zip(synced).filter_map(|((at, _), synced)| Some((*at, synced.err()?)));
-            failed.extend(errors);
-        }
+        let of = |(at, opened): (usize, &Result<Opened, OpenLogError>)| {
+            let unsynced = opened.as_ref().map_or(&[][..], |opened| &opened.unsynced);
+            unsynced.iter().map(|file| (at, file.clone())).collect::<Vec<_>>()
+        };
+        let (owners, files): (Vec<usize>, Vec<Arc<dyn DiskFile>>) = opened.iter().enumerate().flat_map(of).unzip();
+        let synced = owners.into_iter().zip(parallel::sync_all(&files));
+        let mut failed: BTreeMap<usize, io::Error> =
+            synced.filter_map(|(at, synced)| Some((at, synced.err()?))).collect();
         let count_in = |(at, opened): (usize, Result<Opened, OpenLogError>)| {
             let Opened { name, log, .. } = opened?;
             if let Some(error) = failed.remove(&at) {
