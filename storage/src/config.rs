@@ -153,3 +153,10 @@ pub const UNPROVEN_BYTES: u64 = 256 << 20;
 
 /// How long data stays unproven at most before a checkpoint is due.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Checkpoints that a round of upkeep writes at most where many are due at once, as those of logs that were made together are, for a
+/// directory of so many logs: a round stays short, which what else upkeep does waits for, and each log has its turn twice a minute.
+#[must_use]
+pub fn checkpoints_of_a_round(logs: usize) -> usize {
+    (logs / 30).max(64)
+}

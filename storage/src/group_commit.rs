@@ -157,7 +157,7 @@ struct Shared {
     queue: Mutex<Queue>,
     health: Arc<DirHealth>,
     journal: Option<Arc<Journal>>,
-    /// Wakes who frees the journal, after every frame.
+    /// Wakes who frees the journal, whenever that was offered something.
     filled: Notify,
     histories: AtomicU64,
     turns: AtomicU64,
@@ -335,7 +335,10 @@ impl GroupCommit {
         let turn = self.begin();
         let frame = ready.and_then(|journal| {
             let offers: Vec<Option<&Recent>> = turn.iter().map(|(_, batch)| batch.recent.as_ref()).collect();
-            journal.admit(&offers)
+            let frame = journal.admit(&offers);
+            // Also when there is none: a journal that takes nothing any more waits for nothing but to be freed.
+            self.shared.filled.notify_one();
+            frame
         });
         if let (None, Some(journal), false) = (ready, journal, turn.is_empty()) {
             journal.missed();
@@ -373,10 +376,7 @@ impl GroupCommit {
         let (Some(frame), Some(journal)) = (frame, &self.shared.journal) else { return };
         let (taken, write) = frame.write();
         match write.await {
-            Ok(buffer) => {
-                journal.written(buffer);
-                self.shared.filled.notify_one();
-            }
+            Ok(buffer) => journal.written(buffer),
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 journal.give_up();
                 let logs = turn.iter().zip(taken).filter(|(_, taken)| *taken);

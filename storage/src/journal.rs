@@ -363,7 +363,8 @@ impl Journal {
     fn find_room(&self, state: &mut State, bytes: usize) -> Option<usize> {
         let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
         let crowded = state.covered_files() >= self.limits.files;
-        if state.active.is_some() && (left < bytes as u64 || crowded) {
+        let has_its_share = state.active.is_some_and(|slot| state.slots[slot].covered.len() >= self.files_of_a_lap());
+        if state.active.is_some() && (left < bytes as u64 || crowded || has_its_share) {
             state.seal();
         }
         if state.active.is_none() && !crowded {
@@ -377,6 +378,11 @@ impl Journal {
             self.wanted.store(true, Ordering::Relaxed);
         }
         state.active
+    }
+
+    /// Segment files after which it is time to sync them: the turns meanwhile fill the other half.
+    fn files_of_a_lap(&self) -> usize {
+        (self.limits.files / 2).max(1)
     }
 
     fn room(&self, state: &State) -> Room {
@@ -414,12 +420,12 @@ impl Journal {
     }
 
     /// The slots to be freed and the files to be synced for that, if it is time: half of the slots are full, or all that are made
-    /// so far, or too many files are held open.
+    /// so far, or half as many files are held open as may be.
     pub(crate) fn due(&self) -> Option<Due> {
         let state = self.state.lock();
         let sealed: Vec<usize> =
             (0..state.slots.len()).filter(|slot| state.slots[*slot].phase == Phase::Sealed).collect();
-        let crowded = state.covered_files() >= self.limits.files;
+        let crowded = state.covered_files() >= self.files_of_a_lap();
         let full = sealed.len() * 2 >= self.limits.slots || sealed.len() == state.slots.len();
         if sealed.is_empty() || !(crowded || full) {
             return None;

@@ -106,6 +106,52 @@ fn logs_are_made_found_and_opened_once() {
 }
 
 #[test]
+fn a_journal_of_more_files_than_may_be_open_is_freed_and_goes_on() {
+    let disk = SimDisk::new(1);
+    let journal = JournalLimits { slot_bytes: 64 << 10, files: 8, patience: 1, ..JournalLimits::default() };
+    let dir = LogDir::open(Arc::new(disk.clone()), Path::new(DIR), LogDirConfig { journal, ..config() }).unwrap();
+    let logs: Vec<_> = (0..20).map(|partition| dir.open_log(request("a", partition), 0).unwrap()).collect();
+    logs.iter().for_each(|log| append_many(log, 1, b"the names of a new log are synced"));
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        let run = tokio::spawn({
+            let dir = dir.clone();
+            async move { dir.run().await }
+        });
+        for round in 0..10 {
+            for log in &logs {
+                append(log, b"x");
+                while log.durable_end() < log.log_end_offset() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            dir.maintain(round).unwrap();
+        }
+        run.abort();
+    });
+    let stats = dir.commit().stats();
+    // All but those of the first round, before there is a journal, and of the second, before there is another slot than the one that
+    // is being freed.
+    assert!(stats.journaled >= 160, "{stats:?}");
+    // Four files more, and those that were used before are synced.
+    assert!(stats.journal.checkpoints >= 35 && stats.journal.files <= 5 * stats.journal.checkpoints, "{stats:?}");
+}
+
+#[test]
+fn checkpoints_that_are_due_at_once_are_spread_over_rounds() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    let requests = (0..150).map(|partition| request("a", partition)).collect();
+    let logs: Vec<_> = dir.open_logs(requests, 0).into_iter().map(Result::unwrap).collect();
+    logs.iter().for_each(|log| append_many(log, 1, b"x"));
+    commit(&dir);
+    let proven = || logs.iter().filter(|log| log.recovery_point() == 1).count();
+    for expected in [64, 128, 150] {
+        dir.maintain(60_000).unwrap();
+        assert_eq!(proven(), expected);
+    }
+}
+
+#[test]
 fn after_a_clean_end_nothing_is_read_but_what_names_the_logs() {
     let disk = SimDisk::new(1);
     let dir = open(&disk);

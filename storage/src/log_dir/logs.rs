@@ -15,7 +15,7 @@ use super::{
     offset_checkpoint::Remembered,
 };
 use crate::{
-    config::LogConfig,
+    config::{LogConfig, checkpoints_of_a_round},
     error::{LogError, OpenError},
     group_commit::DurableListener,
     io::{DiskFile, parallel, replace_file},
@@ -325,8 +325,11 @@ impl LogDir {
         let stamp = self.checkpoints.begin_round();
         let mut failed = FailedLogs::default();
         let crowded = crowded(&logs, self.unproven_bytes);
+        let mut left = checkpoints_of_a_round(logs.len());
         for (name, log) in logs {
-            let due = all || log.checkpoint_due(now_ms) || crowded.contains(&name);
+            let its_turn = left > 0 && log.checkpoint_due(now_ms);
+            left -= usize::from(its_turn);
+            let due = all || its_turn || crowded.contains(&name);
             let proven = if due { log.checkpoint(now_ms) } else { Ok(log.recovery_point()) };
             match proven {
                 Ok(recovery_point) => self.checkpoints.propose(&name, stamp, remember(&log, recovery_point)),
