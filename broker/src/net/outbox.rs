@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use goatq_storage::log::FileRange;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::budget::Charge;
 use super::service::{Chunk, Reply};
@@ -24,6 +26,10 @@ const PIECE: u64 = 512 << 10;
 const MEMORY: usize = 256 << 10;
 /// Most bytes of a file that a connection loads at a time.
 const LOAD: u64 = 256 << 10;
+/// Bytes of a file that are looked for in the page cache at a time.
+const LOOK: u64 = 4 << 20;
+/// What was in the page cache is believed to be there for so long: the kernel takes pages that nobody used for longer first.
+const BELIEF: Duration = Duration::from_millis(100);
 /// Bytes after which other connections of the thread have a turn.
 const TURN: usize = 512 << 10;
 
@@ -34,6 +40,8 @@ pub(super) struct Outbox {
     chunks: VecDeque<(Chunk, Option<Charge>)>,
     /// The first piece of the first chunk, being brought into memory.
     loading: Option<BoxFuture<'static, io::Result<Bytes>>>,
+    /// Up to where the file of the first chunk was in memory, and when.
+    warm: Option<(u64, Instant)>,
     bytes: usize,
     written: u64,
     /// Bytes written since others had a turn.
@@ -76,8 +84,8 @@ impl Outbox {
         let written = match self.chunks.front() {
             _ if self.bytes == 0 => 0,
             Some((Chunk::File(range), _)) => {
-                let piece = range.first(PIECE);
-                self.send(piece, side).await?
+                let range = range.clone();
+                self.send(range, side).await?
             }
             _ => Self::write_memory(&self.chunks, side).await?,
         };
@@ -109,17 +117,17 @@ impl Outbox {
     }
 
     /// Sends a piece of the first chunk, or loads it; what was loaded takes its place.
-    async fn send(&mut self, piece: FileRange, side: &mut WriteSide<'_>) -> io::Result<usize> {
+    async fn send(&mut self, range: FileRange, side: &mut WriteSide<'_>) -> io::Result<usize> {
         if self.loading.is_none()
-            && let Some(file) = piece.as_fd()
+            && let Some(file) = range.as_fd()
         {
             // The look at the cache comes last: waiting for a slow peer may take long.
             side.writable().await?;
-            if piece.is_cached() {
-                let len = usize::try_from(piece.len()).unwrap_or(usize::MAX);
-                return Ok(side.try_send_file(file, piece.position(), len)?.unwrap_or(0));
+            if let Some(len) = self.warm(&range) {
+                return Ok(side.try_send_file(file, range.position(), len)?.unwrap_or(0));
             }
         }
+        let piece = range.first(PIECE);
         let loaded = self.loading.get_or_insert_with(|| Box::pin(piece.first(LOAD).load())).await;
         self.loading = None;
         let loaded =
@@ -128,12 +136,30 @@ impl Outbox {
             range.advance(loaded.len() as u64);
             if range.is_empty() {
                 let charge = self.chunks.pop_front().and_then(|(_, charge)| charge);
+                self.warm = None;
                 self.chunks.push_front((Chunk::Memory(loaded), charge));
             } else {
                 self.chunks.push_front((Chunk::Memory(loaded), None));
             }
         }
         Ok(0)
+    }
+
+    /// Bytes of the first chunk, which this is, that can be sent now without waiting for a disk; `None` when a look at the page cache
+    /// does not find the first piece.
+    fn warm(&mut self, range: &FileRange) -> Option<usize> {
+        let now = Instant::now();
+        let (from, piece) = (range.position(), range.len().min(PIECE));
+        let believed = self.warm.filter(|(_, at)| now.saturating_duration_since(*at) < BELIEF);
+        let known = match believed.map_or(0, |(end, _)| end.saturating_sub(from)) {
+            0 => {
+                let found = [LOOK, PIECE].map(|most| range.first(most)).into_iter().find(FileRange::is_cached)?;
+                self.warm = Some((from + found.len(), now));
+                found.len()
+            }
+            known => known,
+        };
+        usize::try_from(known.min(piece)).ok()
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -149,6 +175,7 @@ impl Outbox {
             }
             written -= chunk.len();
             self.chunks.pop_front();
+            self.warm = None;
         }
     }
 }

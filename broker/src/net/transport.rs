@@ -15,6 +15,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+/// A congestion control that every system has and anybody may choose, and which sets no timers while all goes well.
+const UNPACED: &[u8] = b"reno";
+
 /// What is asked of the kernel for a listener and for the sockets that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketConfig {
@@ -61,6 +64,13 @@ pub struct ReadSide<'a>(ReadHalf<'a>);
 #[derive(Debug)]
 pub struct WriteSide<'a>(WriteHalf<'a>);
 
+/// Where the system paces what it sends (BBR), a timer is set for every 64 KiB, even to a peer on this machine, where there is no
+/// path that could be congested.
+fn do_not_pace(socket: &Socket) {
+    // Where that is not allowed things stay as they are.
+    let _ = socket.set_tcp_congestion(UNPACED);
+}
+
 impl Listener {
     /// Binds `address` and listens. Needs a runtime.
     ///
@@ -80,6 +90,10 @@ impl Listener {
         }
         if let Some(bytes) = config.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
+        }
+        if address.ip().is_loopback() {
+            // For all who come: a socket that was paced once never gets quite rid of it.
+            do_not_pace(&socket);
         }
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
@@ -111,7 +125,11 @@ impl Incoming {
     pub fn attach(self) -> io::Result<Stream> {
         self.stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(120));
-        socket2::SockRef::from(&self.stream).set_tcp_keepalive(&keepalive)?;
+        let socket = SockRef::from(&self.stream);
+        socket.set_tcp_keepalive(&keepalive)?;
+        if self.peer.ip().to_canonical().is_loopback() {
+            do_not_pace(&socket);
+        }
         Ok(Stream { inner: tokio::net::TcpStream::from_std(self.stream)? })
     }
 }
@@ -221,7 +239,8 @@ mod tests {
         let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).unwrap();
         let client = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
         let accepted = listener.accept().await.unwrap();
-        let socket = socket2::SockRef::from(&accepted.stream);
+        let socket = SockRef::from(&accepted.stream);
+        assert!(socket.tcp_congestion().unwrap().starts_with(UNPACED), "nobody on this machine is paced");
         // Linux doubles what it is asked for.
         assert_eq!(socket.send_buffer_size().unwrap(), 100_000);
         assert_eq!(socket.recv_buffer_size().unwrap(), 80_000);

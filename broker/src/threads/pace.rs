@@ -2,25 +2,28 @@
 //!
 //! A request that comes alone costs little itself, but waking a thread for it, and a peer for its answer, costs as much as
 //! several requests that come together. Where small requests come thick and their senders do not wait for each answer, a
-//! rest of half a millisecond lets one wake-up serve several of them, their answers and the fetches that wait for
+//! rest of a millisecond lets one wake-up serve several of them, their answers and the fetches that wait for
 //! them. Network cards moderate their interrupts for the same reason.
 //!
-//! Who waits for an answer before sending on would be slowed down by that, so what gets done is watched: a thread goes
-//! without rests from time to time, and rests only as long as that makes no difference. Nor does a thread rest on which
-//! requests wait for a disk: they have waited long enough.
+//! Who waits for an answer before sending on, or has only so many requests under way, would be slowed down by that, so what gets
+//! done is watched: a thread goes without rests from time to time, and rests only as long as that makes no difference. Where
+//! long rests do make one, shorter ones may not. Nor does a thread rest on which requests wait for a disk: they have waited
+//! long enough.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long a thread rests.
-const REST: Duration = Duration::from_micros(600);
+/// How long a thread rests: as long as it may.
+const RESTS: [Duration; 2] = [Duration::from_micros(1_000), Duration::from_micros(600)];
 /// So long everything is counted before it is judged.
 const WINDOW: Duration = Duration::from_millis(100);
 /// When it is not known yet that rests do no harm, the first look comes so soon: a backlog takes time to be worked off.
 const TRIAL: Duration = Duration::from_millis(20);
 /// A run of rests lasts so many windows at most; then comes one without.
 const RUN: u32 = 50;
+/// The same when it is not known yet that they do no harm.
+const FIRST_RUN: u32 = 5;
 /// Fewer requests a second are served one by one as they come.
 const REQUESTS: f64 = 3_000.0;
 /// Who is woken less often has company for most requests already.
@@ -28,10 +31,10 @@ const WAKES: f64 = 1_500.0;
 /// Requests and answers that are larger, on average, are work enough for a wake-up.
 const BYTES: f64 = 8_192.0;
 /// With rests, at least this share of what is done without them has to be done.
-const KEPT: f64 = 0.90;
+const KEPT: f64 = 0.95;
 /// A window in which less is done ends the run at once.
 const LOST: f64 = 0.75;
-/// How long a thread goes without rests after they slowed it down; twice as long each time.
+/// How long a thread goes without rests of a length after they slowed it down; twice as long each time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// It never takes longer than this.
 const MOST_PATIENCE: Duration = Duration::from_secs(60);
@@ -71,8 +74,15 @@ pub struct Pace {
     run: Option<Run>,
     /// What was done in the last window without rests.
     freely: Rates,
-    /// What was done in the last run, until it is judged.
-    rested: Option<Rates>,
+    /// What was done in the last run, and with which rests, until it is judged.
+    rested: Option<(usize, Rates)>,
+    /// What is known of each of the [`RESTS`].
+    known: [Known; RESTS.len()],
+}
+
+/// What came of rests of one length.
+#[derive(Debug, Default)]
+struct Known {
     /// The last run did no harm.
     proven: bool,
     not_before: Duration,
@@ -81,6 +91,8 @@ pub struct Pace {
 
 #[derive(Debug)]
 struct Run {
+    /// Which of the [`RESTS`].
+    rests: usize,
     begun: Duration,
     at_begin: Done,
     windows: u32,
@@ -162,39 +174,49 @@ impl Pace {
     pub fn on_park(&mut self, now: Duration, done: Done) -> Option<Duration> {
         self.wakes = self.wakes.saturating_add(1);
         let elapsed = now.saturating_sub(self.begun);
-        let in_trial = !self.proven && self.run.as_ref().is_some_and(|run| run.windows == 0);
+        let in_trial = self.run.as_ref().is_some_and(|run| run.windows == 0 && !self.known[run.rests].proven);
         if elapsed >= if in_trial { TRIAL } else { WINDOW } {
             let rates = Rates::between(self.at_begin, done, elapsed);
             let wakes = f64::from(self.wakes) / elapsed.as_secs_f64();
             (self.begun, self.at_begin, self.wakes) = (now, done, 0);
             self.judge(now, done, rates, wakes);
         }
-        self.run.is_some().then_some(REST)
+        self.run.as_ref().map(|run| RESTS[run.rests])
     }
 
     fn judge(&mut self, now: Duration, done: Done, rates: Rates, wakes: f64) {
         if let Some(run) = &mut self.run {
             run.windows += 1;
-            if run.windows >= RUN || !rates.reach(LOST, &self.freely) {
-                self.rested = Some(Rates::between(run.at_begin, done, now.saturating_sub(run.begun)));
+            let most = if self.known[run.rests].proven { RUN } else { FIRST_RUN };
+            if run.windows >= most || !rates.reach(LOST, &self.freely) {
+                let rested = Rates::between(run.at_begin, done, now.saturating_sub(run.begun));
+                self.rested = Some((run.rests, rested));
                 self.run = None;
             }
             return;
         }
-        if let Some(rested) = self.rested.take() {
+        if let Some((rests, rested)) = self.rested.take() {
             // Load comes and goes: what was done both before and after the run could have been done during it.
-            self.proven = rested.reach(KEPT, &rates) || rested.reach(KEPT, &self.freely);
-            if self.proven {
-                self.patience = None;
-            } else {
-                let patience = self.patience.map_or(PATIENCE, |before| (before * 2).min(MOST_PATIENCE));
-                self.patience = Some(patience);
-                self.not_before = now + patience;
-            }
+            let harmless = rested.reach(KEPT, &rates) || rested.reach(KEPT, &self.freely);
+            self.known[rests].learn(harmless, now);
         }
         self.freely = rates;
-        if now >= self.not_before && wakes >= WAKES && rates.are_many_small() {
-            self.run = Some(Run { begun: now, at_begin: done, windows: 0 });
+        if wakes >= WAKES && rates.are_many_small() {
+            let rests = self.known.iter().position(|known| now >= known.not_before);
+            self.run = rests.map(|rests| Run { rests, begun: now, at_begin: done, windows: 0 });
+        }
+    }
+}
+
+impl Known {
+    fn learn(&mut self, harmless: bool, now: Duration) {
+        self.proven = harmless;
+        if harmless {
+            self.patience = None;
+        } else {
+            let patience = self.patience.map_or(PATIENCE, |before| (before * 2).min(MOST_PATIENCE));
+            self.patience = Some(patience);
+            self.not_before = now + patience;
         }
     }
 }
@@ -210,6 +232,8 @@ mod tests {
     struct Senders {
         /// Requests a second that come whatever happens.
         open: f64,
+        /// As long as so many of them are not answered, the others wait.
+        in_flight: u64,
         /// Senders that wait for each answer, and for how long they then think.
         closed: u64,
         think: Duration,
@@ -224,8 +248,8 @@ mod tests {
         let mut ready: Vec<Duration> = vec![Duration::ZERO; usize::try_from(senders.closed).unwrap()];
         while now < time {
             let due = (now.as_secs_f64() * senders.open) as u64;
-            let mut work = due - arrived;
-            arrived = due;
+            let mut work = (due - arrived).min(senders.in_flight);
+            arrived += work;
             let waiting: Vec<usize> = (0..ready.len()).filter(|at| ready[*at] <= now).collect();
             work += waiting.len() as u64;
             now += for_each * u32::try_from(work).unwrap() + 10 * MICRO;
@@ -239,6 +263,7 @@ mod tests {
             }
             // Asleep until the next request.
             let next = if senders.open > 0.0 { (arrived + 1) as f64 / senders.open } else { f64::MAX };
+            let next = next.max((now + senders.think).as_secs_f64());
             let next = ready.iter().map(Duration::as_secs_f64).fold(next, f64::min);
             now = now.max(Duration::from_secs_f64(next.min(now.as_secs_f64() + 1.0)));
         }
@@ -248,7 +273,7 @@ mod tests {
     #[test]
     fn a_stream_of_small_requests_is_served_with_rests() {
         for open in [5_000.0, 20_000.0] {
-            let senders = Senders { open, closed: 0, think: Duration::ZERO, bytes: 1_200 };
+            let senders = Senders { open, in_flight: u64::MAX, closed: 0, think: Duration::ZERO, bytes: 1_200 };
             let (rested, served) = serve(&senders, 20 * MICRO, 30 * SECOND);
             assert!(rested > 0.4, "{rested}");
             assert!(served > 0.99 * open, "{served}");
@@ -258,7 +283,7 @@ mod tests {
     #[test]
     fn who_waits_for_each_answer_is_hardly_ever_kept_waiting() {
         for closed in [1, 8] {
-            let senders = Senders { open: 0.0, closed, think: 60 * MICRO, bytes: 1_200 };
+            let senders = Senders { open: 0.0, in_flight: u64::MAX, closed, think: 60 * MICRO, bytes: 1_200 };
             let (rested, _) = serve(&senders, 20 * MICRO, 60 * SECOND);
             assert!(rested < 0.02, "{rested}");
             // Nor beside a stream.
@@ -269,9 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn rests_are_as_long_as_requests_under_way_allow() {
+        let senders = Senders { open: 5_000.0, in_flight: 5, closed: 0, think: 60 * MICRO, bytes: 1_200 };
+        let (rested, served) = serve(&senders, 20 * MICRO, 60 * SECOND);
+        assert!(served > 0.99 * senders.open, "{served}");
+        assert!((0.5..0.8).contains(&rested), "{rested}");
+    }
+
+    #[test]
     fn few_and_large_requests_are_served_as_they_come() {
         for (open, bytes) in [(2_000.0, 1_200), (6_000.0, 65_536)] {
-            let senders = Senders { open, closed: 0, think: Duration::ZERO, bytes };
+            let senders = Senders { open, in_flight: u64::MAX, closed: 0, think: Duration::ZERO, bytes };
             assert_eq!(serve(&senders, 20 * MICRO, 10 * SECOND).0, 0.0);
         }
     }
@@ -279,7 +312,7 @@ mod tests {
     #[test]
     fn a_stream_that_ends_leaves_no_rest_behind() {
         let (mut pace, mut done) = (Pace::default(), Done::default());
-        for at in 0..3_000_u32 {
+        for at in 0..1_000_u32 {
             done = Done { requests: done.requests + 1, pipelined: done.pipelined + 1, bytes: done.bytes + 100 };
             pace.on_park(200 * MICRO * at, done);
         }
