@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 pub struct Purgatory {
     places: AtomicUsize,
     limit: usize,
-    next_id: AtomicU64,
 }
 
 /// What a waiter sleeps on. Keeps one wake-up that came before it slept.
@@ -32,8 +31,16 @@ pub struct OffsetGate {
     reached: AtomicI64,
     /// There is nothing to wait for any more.
     closed: AtomicBool,
-    /// By target, then by waiter.
-    waiters: Mutex<BTreeMap<(i64, u64), Signal>>,
+    waiters: Mutex<Waiters>,
+}
+
+/// Who stands at a gate.
+#[derive(Debug, Default)]
+struct Waiters {
+    /// By target, then by number.
+    places: BTreeMap<(i64, u64), Signal>,
+    /// Counted here: those who wait at a gate come from several purgatories.
+    next_number: u64,
 }
 
 /// A place at a gate; dropping it leaves.
@@ -48,7 +55,7 @@ pub struct Place {
 impl Purgatory {
     /// At most `limit` places.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { places: AtomicUsize::new(0), limit, next_id: AtomicU64::new(0) })
+        Arc::new(Self { places: AtomicUsize::new(0), limit })
     }
 
     /// Places taken.
@@ -102,12 +109,12 @@ impl OffsetGate {
             let mut waiters = self.waiters.lock();
             match offset.checked_add(1) {
                 // The common case: nobody, or nobody yet.
-                Some(_) if waiters.first_key_value().is_none_or(|((target, _), _)| *target > offset) => return,
+                Some(_) if waiters.places.first_key_value().is_none_or(|((target, _), _)| *target > offset) => return,
                 Some(after) => {
-                    let later = waiters.split_off(&(after, 0));
-                    std::mem::replace(&mut *waiters, later)
+                    let later = waiters.places.split_off(&(after, 0));
+                    std::mem::replace(&mut waiters.places, later)
                 }
-                None => std::mem::take(&mut *waiters),
+                None => std::mem::take(&mut waiters.places),
             }
         };
         for signal in woken.values() {
@@ -125,9 +132,13 @@ impl OffsetGate {
             purgatory.places.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let key = (target, purgatory.next_id.fetch_add(1, Ordering::Relaxed));
-        let place = Place { gate: Arc::clone(self), purgatory: Arc::clone(purgatory), key };
-        self.waiters.lock().insert(key, signal.clone());
+        let place = {
+            let mut waiters = self.waiters.lock();
+            let key = (target, waiters.next_number);
+            waiters.next_number += 1;
+            waiters.places.insert(key, signal.clone());
+            Place { gate: Arc::clone(self), purgatory: Arc::clone(purgatory), key }
+        };
         // Reached before the entry was made: whoever moved the offset may not have seen it.
         (!self.is_over(target)).then_some(place)
     }
@@ -148,7 +159,7 @@ impl OffsetGate {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.waiters.lock().remove(&self.key);
+        self.gate.waiters.lock().places.remove(&self.key);
         self.purgatory.places.fetch_sub(1, Ordering::Relaxed);
     }
 }

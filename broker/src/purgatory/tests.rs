@@ -48,7 +48,18 @@ fn one_signal_at_many_gates_leaves_them_all() {
     assert!(signal.woken().now_or_never().is_none());
     drop(places);
     assert_eq!(purgatory.places(), 0);
-    assert!(gates.iter().all(|gate| gate.waiters.lock().is_empty()));
+    assert!(gates.iter().all(|gate| gate.waiters.lock().places.is_empty()));
+}
+
+#[test]
+fn waiters_of_two_purgatories_do_not_take_each_others_places() {
+    let gate = OffsetGate::new(0);
+    let (fetches, produces) = (Purgatory::new(10), Purgatory::new(10));
+    let (fetch, produce) = (Signal::default(), Signal::default());
+    let _places = (gate.wait_for(1, &fetch, &fetches), gate.wait_for(1, &produce, &produces));
+    gate.advance(1);
+    assert!(fetch.woken().now_or_never().is_some());
+    assert!(produce.woken().now_or_never().is_some());
 }
 
 #[test]
