@@ -4,6 +4,7 @@ pub mod planner;
 pub mod session;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,11 +13,15 @@ use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
 use crate::net::budget::MemoryBudget;
-use crate::purgatory::Purgatory;
-use session::{Begun, Finished, SessionCache, SessionConfig, SessionError, SessionRequest, SessionStats, Told};
+use crate::purgatory::{Purgatory, Watch};
+use session::{
+    Asked, Begun, Finished, Kind, SessionCache, SessionConfig, SessionError, SessionRequest, SessionStats, Told,
+    Watches,
+};
 
-/// Places that fetches of a node may take at partitions while they wait: ten sessions of 50,000 partitions.
-const MAX_PLACES: usize = 500_000;
+/// Places that fetches of a node may take at partitions: as many as all sessions together may have partitions, which keep
+/// theirs between requests, and as many for fetches that wait without one.
+const MAX_PLACES: usize = 1_000_000;
 
 /// Limits of Fetch on one node.
 #[derive(Debug, Clone)]
@@ -41,11 +46,12 @@ pub struct FetchState {
     /// Cancelled when the node stops: fetches that wait are answered with what is there.
     pub(crate) stopping: CancellationToken,
     sessions: Mutex<Sessions>,
+    looks: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Sessions {
-    cache: SessionCache,
+    cache: SessionCache<Watch>,
     random: StdRng,
 }
 
@@ -59,6 +65,7 @@ impl FetchState {
             waiting: Purgatory::new(MAX_PLACES),
             stopping: CancellationToken::new(),
             sessions: Mutex::new(sessions),
+            looks: AtomicU64::new(0),
         }
     }
 
@@ -67,18 +74,48 @@ impl FetchState {
         self.sessions.lock().cache.stats()
     }
 
-    /// Fetches that wait, counted by partition.
+    /// Fetches and sessions that wait, counted by partition.
     pub fn places(&self) -> usize {
         self.waiting.places()
     }
 
-    pub(crate) fn begin(&self, request: SessionRequest, now: Duration) -> Result<Begun, SessionError> {
+    /// Looks at partitions since the start, all fetches together.
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Counts looks at partitions.
+    pub(crate) fn looked(&self, partitions: u64) {
+        self.looks.fetch_add(partitions, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin(&self, request: SessionRequest, now: Duration) -> Result<Begun<Watch>, SessionError> {
         self.sessions.lock().cache.begin(request, now)
     }
 
-    pub(crate) fn finish(&self, begun: &Begun, told: &[Told], now: Duration) -> Result<Finished, SessionError> {
+    pub(crate) fn wake(&self, kind: Kind, turns: Vec<u64>) -> Option<Vec<Asked>> {
+        self.sessions.lock().cache.wake(kind, turns)
+    }
+
+    pub(crate) fn finish(
+        &self,
+        kind: Kind,
+        told: &[(&Asked, Told)],
+        watch: Watch,
+        now: Duration,
+    ) -> Result<Finished, SessionError> {
         let mut sessions = self.sessions.lock();
         let Sessions { cache, random } = &mut *sessions;
-        cache.finish(begun, told, now, || random.random())
+        cache.finish(kind, told, watch, now, || random.random())
+    }
+}
+
+impl Watches for Watch {
+    fn take_woken(&mut self) -> Vec<u64> {
+        Watch::take_woken(self)
+    }
+
+    fn leave(&mut self, turn: u64) {
+        Watch::leave(self, turn);
     }
 }

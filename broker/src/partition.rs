@@ -220,6 +220,9 @@ impl Partition {
         let moved = leader.as_mut().and_then(|leader| leader.on_replicas(assignment.replicas, assignment.isr));
         drop(leader);
         self.publish(moved);
+        if !same_epoch {
+            self.nudge_readers();
+        }
     }
 
     /// Replicas in sync as far as this leader knows; 0 when it does not lead.
@@ -252,6 +255,12 @@ impl Partition {
         for gate in [&self.durable, &self.high_watermark, &self.last_stable] {
             gate.close();
         }
+    }
+
+    /// Something else than an offset changed that readers are told of (who leads, where the log begins): those who wait look again.
+    pub fn nudge_readers(&self) {
+        self.high_watermark.nudge();
+        self.last_stable.nudge();
     }
 
     fn on_durable(&self, durable_end: i64) {

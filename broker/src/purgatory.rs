@@ -3,27 +3,47 @@
 //! A [`OffsetGate`] publishes an offset that only grows (a high watermark, a last stable offset, a log end) and wakes whoever
 //! waits for it to pass a target, each once. A waiter may stand at many gates with one [`Signal`] (a fetch of many
 //! partitions) and leaves all of them when it is dropped, so nothing is left behind by a closed connection. Deadlines
-//! are the waiter's business: it drops its places when its time is over.
+//! are the waiter's business: it drops its places when its time is over. Who keeps its places for longer marks them, and is
+//! told which of them its turn has come at ([`Watch`]).
 //!
 //! The number of places in a node is bounded by [`Purgatory`]; a request that would exceed it does not wait.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+mod watch;
+
+pub use watch::{Watch, Watched};
 
 /// Counts the places of a node.
 #[derive(Debug)]
 pub struct Purgatory {
     places: AtomicUsize,
     limit: usize,
+    taken: AtomicU64,
 }
 
 /// What a waiter sleeps on. Keeps one wake-up that came before it slept.
 #[derive(Debug, Clone, Default)]
-pub struct Signal(Arc<Notify>);
+pub struct Signal(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    notify: Notify,
+    /// Marks of the places that woke it since somebody asked. At most one for each place.
+    marks: Mutex<Vec<u64>>,
+}
+
+/// Who stands at a gate.
+#[derive(Debug)]
+struct Waiter {
+    signal: Signal,
+    mark: Option<u64>,
+}
 
 /// Publishes a growing offset.
 #[derive(Debug)]
@@ -34,11 +54,11 @@ pub struct OffsetGate {
     waiters: Mutex<Waiters>,
 }
 
-/// Who stands at a gate.
+/// All who stand at a gate.
 #[derive(Debug, Default)]
 struct Waiters {
     /// By target, then by number.
-    places: BTreeMap<(i64, u64), Signal>,
+    places: BTreeMap<(i64, u64), Waiter>,
     /// Counted here: those who wait at a gate come from several purgatories.
     next_number: u64,
 }
@@ -55,23 +75,38 @@ pub struct Place {
 impl Purgatory {
     /// At most `limit` places.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { places: AtomicUsize::new(0), limit })
+        Arc::new(Self { places: AtomicUsize::new(0), limit, taken: AtomicU64::new(0) })
     }
 
     /// Places taken.
     pub fn places(&self) -> usize {
         self.places.load(Ordering::Relaxed)
     }
+
+    /// Places ever taken.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
 }
 
 impl Signal {
     /// Sleeps until woken. Cancel-safe.
     pub async fn woken(&self) {
-        self.0.notified().await;
+        self.0.notify.notified().await;
     }
 
+    /// The marks of the places that woke it since this was last asked.
+    fn take_marks(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.0.marks.lock())
+    }
+}
+
+impl Waiter {
     fn wake(&self) {
-        self.0.notify_one();
+        if let Some(mark) = self.mark {
+            self.signal.0.marks.lock().push(mark);
+        }
+        self.signal.0.notify.notify_one();
     }
 }
 
@@ -104,6 +139,12 @@ impl OffsetGate {
         self.wake_up_to(i64::MAX);
     }
 
+    /// Wakes everybody who waits, without a reason that the offset tells: something else about the partition is not what it was.
+    /// They have left then, and look.
+    pub fn nudge(&self) {
+        self.wake_up_to(i64::MAX);
+    }
+
     fn wake_up_to(&self, offset: i64) {
         let woken = {
             let mut waiters = self.waiters.lock();
@@ -117,14 +158,16 @@ impl OffsetGate {
                 None => std::mem::take(&mut waiters.places),
             }
         };
-        for signal in woken.values() {
-            signal.wake();
-        }
+        woken.values().for_each(Waiter::wake);
     }
 
     /// Takes a place to be woken when `target` is reached or the gate is closed. `None` when that is so already, or when the
     /// purgatory is full and the caller has to go without waiting.
     pub fn wait_for(self: &Arc<Self>, target: i64, signal: &Signal, purgatory: &Arc<Purgatory>) -> Option<Place> {
+        self.stand(target, Waiter { signal: signal.clone(), mark: None }, purgatory)
+    }
+
+    fn stand(self: &Arc<Self>, target: i64, waiter: Waiter, purgatory: &Arc<Purgatory>) -> Option<Place> {
         if self.is_over(target) {
             return None;
         }
@@ -132,11 +175,12 @@ impl OffsetGate {
             purgatory.places.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        purgatory.taken.fetch_add(1, Ordering::Relaxed);
         let place = {
             let mut waiters = self.waiters.lock();
             let key = (target, waiters.next_number);
             waiters.next_number += 1;
-            waiters.places.insert(key, signal.clone());
+            waiters.places.insert(key, waiter);
             Place { gate: Arc::clone(self), purgatory: Arc::clone(purgatory), key }
         };
         // Reached before the entry was made: whoever moved the offset may not have seen it.

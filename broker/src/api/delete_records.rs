@@ -42,11 +42,13 @@ fn delete(cx: &RequestContext, topic: &str, wanted: &DeleteRecordsPartition) -> 
     if offset < 0 || offset > high_watermark {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    partition.log().advance_start_offset(offset, high_watermark).map_err(|error| match error {
+    let start = partition.log().advance_start_offset(offset, high_watermark).map_err(|error| match error {
         LogError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         error => {
             tracing::error!(?partition, %error, "moving the start of the log failed");
             ErrorCode::KafkaStorageError
         }
-    })
+    })?;
+    partition.nudge_readers();
+    Ok(start)
 }

@@ -41,16 +41,18 @@ pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcom
         is_follower: replica_id >= 0,
     };
     let now = cx.node.clock.monotonic();
-    let begun = match cx.node.fetch.begin(session_request(cx.api_version, replica_id, request), now) {
+    let begun = match cx.node.fetch.begin(session_request(cx.api_version, replica_id, wanted.isolation, request), now) {
         Ok(begun) => begun,
         Err(error) => return refuse(cx, error),
     };
-    let mut reading = Reading::new(cx, wanted, &begun.partitions);
+    let kind = begun.kind;
+    let mut reading = Reading::new(cx, wanted, begun);
     reading.until_enough().await;
-    let (answers, charge) = reading.load().await;
-    match cx.node.fetch.finish(&begun, &answer::told(&answers), cx.node.clock.monotonic()) {
+    let (answers, watch, charge) = reading.load().await;
+    let finished = cx.node.fetch.finish(kind, &answer::told(&answers), watch, cx.node.clock.monotonic());
+    match finished {
         Ok(finished) => {
-            let (response, files) = answer::response(cx, &begun, answers, &finished);
+            let (response, files) = answer::response(cx, answers, &finished);
             cx.reply_with_files(&response, files, charge)
         }
         Err(error) => refuse(cx, error),
@@ -74,7 +76,7 @@ fn refuse(cx: &RequestContext, error: SessionError) -> Outcome {
     cx.reply(&FetchResponse { error_code: code.code(), session_id: NO_SESSION, ..FetchResponse::default() })
 }
 
-fn session_request(version: i16, replica_id: i32, request: FetchRequest) -> SessionRequest {
+fn session_request(version: i16, replica_id: i32, isolation: Isolation, request: FetchRequest) -> SessionRequest {
     let uses_ids = version >= TOPIC_IDS;
     let key = |id, name: &str| if uses_ids { TopicKey::Id(id) } else { TopicKey::Name(name.into()) };
     let mut partitions = Vec::new();
@@ -103,6 +105,7 @@ fn session_request(version: i16, replica_id: i32, request: FetchRequest) -> Sess
         epoch: if has_session { request.session_epoch } else { FINAL_EPOCH },
         uses_ids,
         privileged: replica_id >= 0,
+        isolation,
         partitions,
         forgotten,
     }

@@ -5,14 +5,20 @@
 //!
 //! A request is looked at twice: [`SessionCache::begin`] merges it into its session and says what to read,
 //! [`SessionCache::finish`] takes what was read and says what to reply. Between the two nothing is locked.
+//!
+//! What a request costs follows from what changed. A partition that had nothing to tell is *quiet* as long as somebody watches it
+//! for the session ([`Watches`]): it is not read and not told before the request names it anew or the watch does. What is
+//! watched is lent to each request and comes back with its end; where it did not come back, nothing is quiet.
 
 mod cache;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use goatq_protocol::Uuid;
+
+use super::planner::Isolation;
 
 pub use cache::{SessionCache, SessionConfig, SessionStats};
 
@@ -67,6 +73,8 @@ pub struct SessionRequest {
     pub uses_ids: bool,
     /// A follower: consumers may not displace its session.
     pub privileged: bool,
+    /// What it may see. What is watched is watched for that.
+    pub isolation: Isolation,
     /// Partitions to add or change, in order.
     pub partitions: Vec<(PartitionKey, Position)>,
     /// Partitions to drop.
@@ -87,19 +95,60 @@ pub enum SessionError {
     TopicIdMismatch,
 }
 
-/// A request merged into its session: what to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
-    /// Partitions to read, in order.
-    pub partitions: Vec<(PartitionKey, Position)>,
-    kind: Kind,
+/// Who watches the quiet partitions of a session.
+pub trait Watches: Default {
+    /// The turns of those that are to be looked at again; it no longer watches them. Turns that are gone may be among them.
+    fn take_woken(&mut self) -> Vec<u64>;
+
+    /// The partition at this turn is no longer quiet, or no longer there.
+    fn leave(&mut self, turn: u64);
 }
 
+/// A partition to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its turn: lower ones are read first. A session never gives one twice.
+    pub turn: u64,
+    /// Which one it is.
+    pub key: PartitionKey,
+    /// What is wanted of it.
+    pub position: Position,
+}
+
+/// A request merged into its session: what to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun<W> {
+    /// Partitions to read, by turn.
+    pub partitions: Vec<Asked>,
+    /// Partitions of the session beside them: they are quiet.
+    pub quiet: usize,
+    /// Watches the quiet ones. To be given back at the end.
+    pub watch: W,
+    /// To be named at the end.
+    pub kind: Kind,
+}
+
+/// How a request uses sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// Not at all.
     Sessionless,
-    New { uses_ids: bool, privileged: bool },
-    Incremental { id: i32, epoch: i32 },
+    /// It wants a new one.
+    New {
+        /// Topics are named by id.
+        uses_ids: bool,
+        /// It is a follower's.
+        privileged: bool,
+        /// What it may see.
+        isolation: Isolation,
+    },
+    /// It goes on with one.
+    Incremental {
+        /// Which one.
+        id: i32,
+        /// The epoch that its next request will have.
+        epoch: i32,
+    },
 }
 
 /// What is about to be told of a partition.
@@ -115,6 +164,8 @@ pub struct Told {
     pub error: bool,
     /// There is something else to say: a diverging epoch, a preferred replica.
     pub notable: bool,
+    /// There was nothing to read, and there will not be before the watch says so.
+    pub watched: bool,
 }
 
 /// What to reply.
@@ -122,7 +173,7 @@ pub struct Told {
 pub struct Finished {
     /// Session id for the reply.
     pub session_id: i32,
-    /// For each partition of [`Begun::partitions`], in order: is it part of the reply?
+    /// For each partition that was told of, in order: is it part of the reply?
     pub include: Vec<bool>,
 }
 
@@ -166,28 +217,36 @@ impl Cached {
 
 /// One session.
 #[derive(Debug)]
-struct Session {
+struct Session<W> {
     id: i32,
     /// Epoch that the next request must carry.
     epoch: i32,
     uses_ids: bool,
     privileged: bool,
+    isolation: Isolation,
     created: Duration,
     last_used: Duration,
     /// Partitions by turn: whoever got records goes to the end.
     order: BTreeMap<u64, Cached>,
     turns: BTreeMap<PartitionKey, u64>,
     next_turn: u64,
+    /// The turns of those that are not quiet.
+    ready: BTreeSet<u64>,
+    /// `None` while a request has it.
+    watch: Option<W>,
 }
 
-impl Session {
+impl<W: Watches> Session<W> {
     fn len(&self) -> usize {
         self.order.len()
     }
 
     fn set(&mut self, key: PartitionKey, position: Position) {
-        if let Some(cached) = self.turns.get(&key).and_then(|turn| self.order.get_mut(turn)) {
+        if let Some(turn) = self.turns.get(&key)
+            && let Some(cached) = self.order.get_mut(turn)
+        {
             cached.position = position;
+            self.ready.insert(*turn);
             return;
         }
         self.append(Cached::new(key, position));
@@ -196,38 +255,86 @@ impl Session {
     fn append(&mut self, cached: Cached) {
         self.turns.insert(cached.key.clone(), self.next_turn);
         self.order.insert(self.next_turn, cached);
+        self.ready.insert(self.next_turn);
         self.next_turn += 1;
+    }
+
+    fn put_last(&mut self, turn: u64) {
+        if self.order.last_key_value().is_none_or(|(last, _)| *last != turn)
+            && let Some(cached) = self.order.remove(&turn)
+        {
+            self.ready.remove(&turn);
+            self.append(cached);
+        }
     }
 
     fn forget(&mut self, key: &PartitionKey) {
         if let Some(turn) = self.turns.remove(key) {
             self.order.remove(&turn);
-        }
-    }
-
-    fn partitions(&self) -> Vec<(PartitionKey, Position)> {
-        self.order.values().map(|cached| (cached.key.clone(), cached.position)).collect()
-    }
-
-    /// Takes what is about to be told of all partitions, by turn, as they are since the request was merged: nobody looks a thousand
-    /// keys up for the few that have news. Which of it the client has to hear; whoever got records goes to the end.
-    fn tell(&mut self, told: &[Told]) -> Vec<bool> {
-        let mut served = Vec::new();
-        let parts = self.order.iter_mut().zip(told);
-        let include = parts
-            .map(|((turn, cached), told)| {
-                if told.records {
-                    served.push(*turn);
-                }
-                cached.tell(*told)
-            })
-            .collect();
-        for turn in served {
-            if let Some(cached) = self.order.remove(&turn) {
-                self.append(cached);
+            self.ready.remove(&turn);
+            if let Some(watch) = &mut self.watch {
+                watch.leave(turn);
             }
         }
+    }
+
+    /// Lends the watch, and says what is not quiet.
+    fn lend(&mut self, isolation: Isolation) -> (W, Vec<Asked>) {
+        let lent = self.watch.take().filter(|_| self.isolation == isolation);
+        self.isolation = isolation;
+        let watch = match lent {
+            Some(mut watch) => {
+                self.wake(watch.take_woken());
+                watch
+            }
+            None => {
+                self.ready = self.order.keys().copied().collect();
+                W::default()
+            }
+        };
+        (watch, self.asked(self.ready.iter().copied()))
+    }
+
+    /// These are no longer quiet. Those of them that are still there.
+    fn wake(&mut self, turns: Vec<u64>) -> Vec<u64> {
+        let there: Vec<u64> = turns.into_iter().filter(|turn| self.order.contains_key(turn)).collect();
+        self.ready.extend(&there);
+        there
+    }
+
+    fn asked(&self, turns: impl Iterator<Item = u64>) -> Vec<Asked> {
+        let asked = |turn| {
+            self.order.get(&turn).map(|cached| Asked { turn, key: cached.key.clone(), position: cached.position })
+        };
+        turns.filter_map(asked).collect()
+    }
+
+    /// Takes what is about to be told of partitions, by their turn. Which of it the client has to hear; whoever got records goes to
+    /// the end.
+    fn tell(&mut self, told: &[(u64, Told)], mut watch: W) -> Vec<bool> {
+        let mut include = Vec::with_capacity(told.len());
+        for (turn, told) in told {
+            let Some(cached) = self.order.get_mut(turn) else {
+                include.push(true);
+                continue;
+            };
+            include.push(cached.tell(*told));
+            if told.records {
+                watch.leave(*turn);
+                self.put_last(*turn);
+            } else if told.is_quiet() {
+                self.ready.remove(turn);
+            }
+        }
+        self.watch = Some(watch);
         include
+    }
+}
+
+impl Told {
+    /// There is no need to look before the watch says so.
+    fn is_quiet(&self) -> bool {
+        self.watched && !self.records && !self.error && !self.notable
     }
 }
 

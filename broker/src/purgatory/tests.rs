@@ -74,6 +74,57 @@ fn a_full_purgatory_takes_nobody() {
     assert!(gate.wait_for(1, &signal, &purgatory).is_some());
 }
 
+#[test]
+fn a_nudge_wakes_without_moving() {
+    let (gate, purgatory) = (OffsetGate::new(3), Purgatory::new(10));
+    let signal = Signal::default();
+    let _place = gate.wait_for(9, &signal, &purgatory);
+    gate.nudge();
+    assert!(signal.woken().now_or_never().is_some());
+    assert!(gate.reached() == 3 && !gate.is_closed());
+    let mut waiting = Box::pin(gate.pass(8, &purgatory));
+    assert_eq!((&mut waiting).now_or_never(), None);
+    gate.nudge();
+    assert_eq!((&mut waiting).now_or_never(), None, "who waits for the offset goes on waiting");
+    gate.advance(8);
+    assert_eq!((&mut waiting).now_or_never(), Some(true));
+}
+
+#[test]
+fn a_watch_names_what_moved_and_keeps_its_other_places() {
+    let purgatory = Purgatory::new(1_000);
+    let gates: Vec<_> = (0..1_000).map(|_| OffsetGate::new(0)).collect();
+    let mut watch = Watch::default();
+    for (mark, gate) in (0..).zip(&gates) {
+        assert_eq!(watch.place(mark, gate, 1, &purgatory), Watched::Placed);
+    }
+    assert_eq!(purgatory.taken(), 1_000);
+    for round in 1..=10 {
+        gates[7].advance(round);
+        gates[700].advance(round);
+        assert!(watch.signal().woken().now_or_never().is_some());
+        assert_eq!(watch.take_woken(), [7, 700]);
+        assert_eq!(watch.place(7, &gates[7], round, &purgatory), Watched::Reached);
+        for mark in [7_u16, 700] {
+            let gate = &gates[usize::from(mark)];
+            assert_eq!(watch.place(mark.into(), gate, round + 1, &purgatory), Watched::Placed);
+            assert_eq!(watch.place(mark.into(), gate, round + 1, &purgatory), Watched::Placed, "as it was");
+        }
+    }
+    assert_eq!(purgatory.taken(), 1_020, "two for each of ten rounds, whatever else there is");
+    assert_eq!(watch.place(1_000, &OffsetGate::new(0), 1, &purgatory), Watched::Refused, "full");
+    watch.leave(3);
+    gates[3].advance(1);
+    assert!(watch.take_woken().is_empty());
+    gates[4].close();
+    assert_eq!(watch.take_woken(), [4]);
+    assert_eq!(watch.place(4, &gates[4], 1, &purgatory), Watched::Refused, "closed");
+    assert_eq!((watch.places(), purgatory.places()), (998, 998));
+    drop(watch);
+    assert_eq!(purgatory.places(), 0);
+    assert!(gates.iter().all(|gate| gate.waiters.lock().places.is_empty()));
+}
+
 proptest! {
     /// Against the obvious model: a waiter is woken exactly when the maximum published so far reaches its target.
     #[test]

@@ -46,6 +46,9 @@ impl View {
         )?;
         let evicted = format!("{cache}_incrementalfetchsessionevictions");
         Metric::counter(encoder, &evicted, "Fetch sessions evicted.")?.count(&[], sessions.evictions)?;
+        let looks = self.node.fetch.looks();
+        Metric::counter(encoder, "goatq_fetch_partition_looks", "Looks of fetches at partitions.")?
+            .count(&[], looks)?;
         for (name, help) in NEVER {
             Metric::counter(encoder, name, help)?.count(&[], 0)?;
         }

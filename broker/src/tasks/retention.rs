@@ -25,6 +25,9 @@ fn retain(parts: &TaskParts) -> (usize, u64) {
         }
         match partition.log().retain(now_ms, partition.high_watermark()) {
             Ok(removed) => {
+                if removed.segments > 0 {
+                    partition.nudge_readers();
+                }
                 segments += removed.segments;
                 bytes += removed.bytes;
             }

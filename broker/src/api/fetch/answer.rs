@@ -13,7 +13,7 @@ use super::super::RequestContext;
 use super::super::partition_error::leader_hint;
 use super::load::Found;
 use crate::config::topic::TopicCompression;
-use crate::fetch::session::{Begun, Finished, PartitionKey, Told, TopicKey};
+use crate::fetch::session::{Asked, Finished, PartitionKey, Told, TopicKey};
 
 /// Version from which clients know zstd (KIP-110).
 const ZSTD_VERSION: i16 = 10;
@@ -35,6 +35,8 @@ pub(super) struct Answer {
     /// `Some` for readers with `read_committed`.
     pub(super) aborted: Option<Vec<AbortedTxn>>,
     pub(super) records: Found,
+    /// There will be nothing more before the watch says so.
+    pub(super) watched: bool,
 }
 
 impl Answer {
@@ -47,42 +49,43 @@ impl Answer {
             diverging: None,
             aborted: None,
             records: Found::default(),
+            watched: false,
         }
     }
 }
 
 /// What the session has to know of each answer.
-pub(super) fn told(answers: &[Answer]) -> Vec<Told> {
-    let told = answers.iter().map(|answer| Told {
+pub(super) fn told(answers: &[(Asked, Answer)]) -> Vec<(&Asked, Told)> {
+    let told = |answer: &Answer| Told {
         records: answer.records.len() > 0,
         high_watermark: answer.high_watermark,
         log_start_offset: answer.log_start_offset,
         error: answer.error != ErrorCode::None,
         notable: answer.diverging.is_some(),
-    });
-    told.collect()
+        watched: answer.watched,
+    };
+    answers.iter().map(|(asked, answer)| (asked, told(answer))).collect()
 }
 
 /// The reply, with those answers that the session wants told, and the parts of files that belong into it.
 pub(super) fn response(
     cx: &RequestContext,
-    begun: &Begun,
-    answers: Vec<Answer>,
+    answers: Vec<(Asked, Answer)>,
     finished: &Finished,
 ) -> (FetchResponse, Vec<FileRange>) {
     let mut files = Vec::new();
     let mut response = FetchResponse { session_id: finished.session_id, ..FetchResponse::default() };
-    let parts = begun.partitions.iter().zip(answers).zip(&finished.include);
-    let mut last: Option<&TopicKey> = None;
-    for (((key, _), answer), include) in parts {
+    let mut last: Option<TopicKey> = None;
+    for ((asked, answer), include) in answers.into_iter().zip(&finished.include) {
         if !include {
             continue;
         }
-        if last != Some(&key.topic) {
+        let key = asked.key;
+        if last.as_ref() != Some(&key.topic) {
             response.responses.push(topic(&key.topic));
-            last = Some(&key.topic);
+            last = Some(key.topic.clone());
         }
-        let data = partition_data(cx, key, answer, &mut response.node_endpoints, &mut files);
+        let data = partition_data(cx, &key, answer, &mut response.node_endpoints, &mut files);
         if let Some(topic) = response.responses.last_mut() {
             topic.partitions.push(data);
         }

@@ -16,9 +16,10 @@ use super::answer::Answer;
 use super::batches::end_of;
 use super::read::{Reading, Target};
 use crate::fetch::planner::Isolation;
-use crate::fetch::session::Position;
+use crate::fetch::session::{Asked, Kind};
 use crate::net::budget::{Charge, MemoryBudget};
 use crate::partition::{Partition, PartitionRead, PartitionReadError};
+use crate::purgatory::Watch;
 
 /// Shortest time that a reply waits for memory when others hold all of it.
 const MEMORY_WAIT: Duration = Duration::from_millis(500);
@@ -79,13 +80,15 @@ impl Source {
 impl Reading<'_> {
     /// Finds the records, and brings into memory what cannot be sent from where it is; with what that holds of the response
     /// budget.
-    pub(super) async fn load(self) -> (Vec<Answer>, Option<Charge>) {
-        let Self { cx, wanted, deadline, targets } = self;
+    pub(super) async fn load(self) -> (Vec<(Asked, Answer)>, Watch, Option<Charge>) {
+        let Self { cx, wanted, deadline, targets, mut watch, kind, .. } = self;
         let mut sources = Vec::with_capacity(targets.len());
         let mut parts = Vec::with_capacity(targets.len());
         let mut cold = 0;
         for target in targets {
-            let (part, mut source) = locate(target).await;
+            let watched = kind != Kind::Sessionless && target.is_quiet(cx, wanted.isolation, &mut watch);
+            let Target { asked, partition, read, diverging, .. } = target;
+            let (part, mut source) = locate(partition, read, asked.position.fetch_offset, diverging, watched).await;
             if let Source::Cold(slice) = &source {
                 let before = cold;
                 cold += slice.max_len();
@@ -93,40 +96,48 @@ impl Reading<'_> {
                     source = Source::NOTHING;
                 }
             }
-            parts.push(part);
+            parts.push((asked, part));
             sources.push(source);
         }
         let charge = pay(&cx.node.fetch.budget, deadline, &mut sources).await;
         copy(&mut sources);
         let mut answers = Vec::with_capacity(parts.len());
-        for (part, source) in parts.into_iter().zip(sources) {
-            answers.push(match part {
+        for ((asked, part), source) in parts.into_iter().zip(sources) {
+            let answer = match part {
                 Ok(part) => part.answer(source, wanted.isolation).await,
                 Err(error) => Answer::failed(error),
-            });
+            };
+            answers.push((asked, answer));
         }
-        (answers, charge)
+        (answers, watch, charge)
     }
 }
 
 /// A partition that can be answered.
-struct Part<'a> {
+struct Part {
     partition: Arc<Partition>,
-    position: &'a Position,
+    fetch_offset: i64,
+    watched: bool,
     diverging: Option<(i32, i64)>,
     high_watermark: i64,
     last_stable_offset: i64,
     log_start_offset: i64,
 }
 
-async fn locate(target: Target<'_>) -> (Result<Part<'_>, ErrorCode>, Source) {
-    let (partition, read) = match (target.partition, target.read) {
+async fn locate(
+    partition: Result<Arc<Partition>, ErrorCode>,
+    read: Result<PartitionRead, ErrorCode>,
+    fetch_offset: i64,
+    diverging: Option<(i32, i64)>,
+    watched: bool,
+) -> (Result<Part, ErrorCode>, Source) {
+    let (partition, read) = match (partition, read) {
         (Ok(partition), Ok(read)) => (partition, read),
         (Err(error), _) | (_, Err(error)) => return (Err(error), Source::NOTHING),
     };
     let PartitionRead { high_watermark, last_stable_offset, log_start_offset, slice } = read;
-    let Target { position, diverging, .. } = target;
-    let part = Part { partition, position, diverging, high_watermark, last_stable_offset, log_start_offset };
+    let part =
+        Part { partition, fetch_offset, watched, diverging, high_watermark, last_stable_offset, log_start_offset };
     let source = match slice.map(LogSlice::locate) {
         None => Source::NOTHING,
         Some(located) => match located.await {
@@ -210,7 +221,7 @@ fn copy(sources: &mut [Source]) {
     }
 }
 
-impl Part<'_> {
+impl Part {
     async fn answer(self, source: Source, isolation: Isolation) -> Answer {
         match self.load(source, isolation).await {
             Ok((records, aborted)) => {
@@ -225,6 +236,7 @@ impl Part<'_> {
                     diverging: self.diverging,
                     aborted,
                     records,
+                    watched: self.watched,
                 }
             }
             Err(error) => Answer::failed(self.failed(&error)),
@@ -249,7 +261,7 @@ impl Part<'_> {
             Found::File(_) => end,
         };
         let aborted = match end {
-            Some(end) => self.partition.aborted_transactions(self.position.fetch_offset, end).await?,
+            Some(end) => self.partition.aborted_transactions(self.fetch_offset, end).await?,
             None => Vec::new(),
         };
         Ok((records, Some(aborted)))
@@ -257,7 +269,7 @@ impl Part<'_> {
 
     /// Notes a failure; what the client is told of it.
     fn failed(&self, error: &PartitionReadError) -> ErrorCode {
-        let (partition, offset) = (&self.partition, self.position.fetch_offset);
+        let (partition, offset) = (&self.partition, self.fetch_offset);
         // What retention has taken since the first look is no fault.
         if !matches!(error, PartitionReadError::OutOfRange { .. }) {
             tracing::error!(?partition, offset, %error, "loading records failed");

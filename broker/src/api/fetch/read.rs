@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::super::RequestContext;
 use super::super::partition_error::{leader_code, missing, read_code};
 use crate::fetch::planner::{Isolation, Planner, ReadBounds};
-use crate::fetch::session::{PartitionKey, Position, TopicKey};
+use crate::fetch::session::{Asked, Begun, Kind, PartitionKey, Position, TopicKey};
 use crate::partition::{Partition, PartitionRead, PartitionReadError, TopicPartitions};
-use crate::purgatory::{Place, Signal};
+use crate::purgatory::{OffsetGate, Watch, Watched};
 
 /// What the whole request asks for.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +24,15 @@ pub(super) struct Wanted {
 }
 
 /// A partition of the request.
-pub(super) struct Target<'a> {
-    pub(super) position: &'a Position,
+pub(super) struct Target {
+    pub(super) asked: Asked,
     /// Known to this node, or why not.
     pub(super) partition: Result<Arc<Partition>, ErrorCode>,
     /// The newest look at it.
     pub(super) read: Result<PartitionRead, ErrorCode>,
     pub(super) diverging: Option<(i32, i64)>,
+    /// There was nothing to read, and the watch has not said that this changed.
+    settled: bool,
 }
 
 /// A fetch under way.
@@ -38,58 +40,84 @@ pub(super) struct Reading<'a> {
     pub(super) cx: &'a RequestContext,
     pub(super) wanted: Wanted,
     pub(super) deadline: Instant,
-    pub(super) targets: Vec<Target<'a>>,
+    /// By turn.
+    pub(super) targets: Vec<Target>,
+    /// Keeps a place at what is quiet in the session, and while the request waits at all that it named.
+    pub(super) watch: Watch,
+    pub(super) kind: Kind,
+    /// Partitions of the session that are no targets.
+    quiet: usize,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(cx: &'a RequestContext, wanted: Wanted, partitions: &'a [(PartitionKey, Position)]) -> Self {
-        let mut topics = Topics { cx, last: None };
-        let targets = partitions.iter().map(|(key, position)| Target {
-            position,
-            partition: topics.find(key),
-            read: Err(ErrorCode::None),
-            diverging: None,
-        });
-        let targets = targets.collect();
-        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets }
+    pub(super) fn new(cx: &'a RequestContext, wanted: Wanted, begun: Begun<Watch>) -> Self {
+        let Begun { partitions, quiet, watch, kind } = begun;
+        let targets = targets(cx, partitions);
+        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets, watch, kind, quiet }
     }
 
     /// Looks until there are enough bytes or something else to tell, or the time is over.
     pub(super) async fn until_enough(&mut self) {
+        let mut over = false;
         loop {
             let (bytes, tell_now) = self.look();
-            let hopeless = self.targets.iter().all(|target| target.partition.is_err());
-            if bytes >= self.wanted.min_bytes || tell_now || hopeless || Instant::now() >= self.deadline {
+            let hopeless = self.quiet == 0 && self.targets.iter().all(|target| target.partition.is_err());
+            over |= bytes >= self.wanted.min_bytes || tell_now || hopeless;
+            if over || Instant::now() >= self.deadline {
                 return;
             }
-            let signal = Signal::default();
-            match self.take_places(&signal) {
-                Places::Moved => continue,
-                Places::Full => return,
-                Places::Taken(places) => {
-                    let woken = tokio::select! {
-                        woken = self.cx.connection.timer.limit(self.deadline, signal.woken()) => woken.is_some(),
-                        () = self.cx.node.fetch.stopping.cancelled() => false,
-                    };
-                    drop(places);
-                    if !woken {
-                        self.look();
-                        return;
-                    }
-                }
+            match self.take_places() {
+                Watched::Reached => {}
+                Watched::Refused => return,
+                Watched::Placed => over |= !self.woken().await,
             }
+            over |= !self.hear();
         }
     }
 
-    /// Reads every partition anew. How many bytes there are, and whether there is something to tell at once.
+    /// Sleeps until one of the partitions has moved; false when time is over before.
+    async fn woken(&mut self) -> bool {
+        let cx = self.cx;
+        tokio::select! {
+            woken = cx.connection.timer.limit(self.deadline, self.watch.signal().woken()) => woken.is_some(),
+            () = cx.node.fetch.stopping.cancelled() => false,
+        }
+    }
+
+    /// Takes note of the partitions that the watch has named. False when the request is to be answered: one of them is gone, or
+    /// the session is no longer that of this request.
+    fn hear(&mut self) -> bool {
+        let mut others = Vec::new();
+        for turn in self.watch.take_woken() {
+            match self.targets.binary_search_by_key(&turn, |target| target.asked.turn) {
+                Ok(at) => self.targets[at].settled = false,
+                Err(_) => others.push(turn),
+            }
+        }
+        if others.is_empty() {
+            return true;
+        }
+        others.sort_unstable();
+        others.dedup();
+        let Some(woken) = self.cx.node.fetch.wake(self.kind, others) else { return false };
+        let woken = targets(self.cx, woken);
+        self.quiet = self.quiet.saturating_sub(woken.len());
+        let all_there = woken.iter().all(|target| target.partition.is_ok());
+        self.targets.extend(woken);
+        self.targets.sort_by_key(|target| target.asked.turn);
+        all_there
+    }
+
+    /// Reads every partition anew that may have changed. How many bytes there are, and whether there is something to tell at once.
     fn look(&mut self) -> (usize, bool) {
         let mut planner = Planner::new(self.wanted.max_bytes, self.cx.node.fetch.max_bytes);
-        let (mut bytes, mut tell_now) = (0, false);
-        for target in &mut self.targets {
+        let (mut bytes, mut tell_now, mut looks) = (0, false, 0);
+        for target in self.targets.iter_mut().filter(|target| !target.settled) {
             let Ok(partition) = &target.partition else { continue };
+            looks += 1;
             target.diverging = None;
-            let bounds = planner.next_read(target.position.max_bytes);
-            target.read = match read(partition, target.position, bounds, &self.wanted) {
+            let position = &target.asked.position;
+            target.read = match read(partition, position, planner.next_read(position.max_bytes), &self.wanted) {
                 Ok(Found::Records(read)) => Ok(read),
                 Ok(Found::Diverging(read, end)) => {
                     target.diverging = Some(end);
@@ -106,35 +134,68 @@ impl<'a> Reading<'a> {
                 bytes += read.max_len();
             }
         }
+        self.cx.node.fetch.looked(looks);
         (bytes, tell_now)
     }
 
     /// Takes a place at every partition for when it has more than what was seen.
-    fn take_places(&self, signal: &Signal) -> Places {
-        let mut places = Vec::with_capacity(self.targets.len());
-        for target in &self.targets {
-            let (Ok(partition), Ok(read)) = (&target.partition, &target.read) else { continue };
-            let (gate, seen) = match self.wanted.isolation {
-                Isolation::LastStableOffset => (partition.last_stable_gate(), read.last_stable_offset),
-                Isolation::HighWatermark | Isolation::LogEnd => (partition.high_watermark_gate(), read.high_watermark),
-            };
-            let goal = seen.max(target.position.fetch_offset).saturating_add(1);
-            match gate.wait_for(goal, signal, &self.cx.node.fetch.waiting) {
-                Some(place) => places.push(place),
-                None if gate.reached() >= goal => return Places::Moved,
-                // Closed or full: there is nothing to wait for, or no room to.
-                None => return Places::Full,
+    fn take_places(&mut self) -> Watched {
+        for target in self.targets.iter_mut().filter(|target| !target.settled) {
+            match target.watch(self.cx, self.wanted.isolation, &mut self.watch) {
+                Some(Watched::Placed) => target.settled = target.is_empty(self.wanted.isolation),
+                Some(other) => return other,
+                None => {}
             }
         }
-        Places::Taken(places)
+        Watched::Placed
     }
 }
 
-enum Places {
-    Taken(Vec<Place>),
-    /// There is more already.
-    Moved,
-    Full,
+fn targets(cx: &RequestContext, asked: Vec<Asked>) -> Vec<Target> {
+    let mut topics = Topics { cx, last: None };
+    let target = |asked: Asked| Target {
+        partition: topics.find(&asked.key),
+        asked,
+        read: Err(ErrorCode::None),
+        diverging: None,
+        settled: false,
+    };
+    asked.into_iter().map(target).collect()
+}
+
+impl Target {
+    /// Whether there was nothing to read, and there will not be before the watch says so.
+    pub(super) fn is_quiet(&self, cx: &RequestContext, isolation: Isolation, watch: &mut Watch) -> bool {
+        self.settled || self.is_empty(isolation) && self.watch(cx, isolation, watch) == Some(Watched::Placed)
+    }
+
+    /// Takes a place for when there is more than what was seen. `None` for a partition that failed.
+    fn watch(&self, cx: &RequestContext, isolation: Isolation, watch: &mut Watch) -> Option<Watched> {
+        let (partition, seen) = (self.partition.as_ref().ok()?, self.seen(isolation)?);
+        let goal = seen.max(self.asked.position.fetch_offset).saturating_add(1);
+        Some(watch.place(self.asked.turn, gate(partition, isolation), goal, &cx.node.fetch.waiting))
+    }
+
+    /// Nothing was there to read, whatever the limits.
+    fn is_empty(&self, isolation: Isolation) -> bool {
+        self.diverging.is_none() && self.seen(isolation).is_some_and(|seen| seen <= self.asked.position.fetch_offset)
+    }
+
+    /// The end of what could be read at the last look.
+    fn seen(&self, isolation: Isolation) -> Option<i64> {
+        let read = self.read.as_ref().ok()?;
+        Some(match isolation {
+            Isolation::LastStableOffset => read.last_stable_offset,
+            Isolation::HighWatermark | Isolation::LogEnd => read.high_watermark,
+        })
+    }
+}
+
+fn gate(partition: &Partition, isolation: Isolation) -> &Arc<OffsetGate> {
+    match isolation {
+        Isolation::LastStableOffset => partition.last_stable_gate(),
+        Isolation::HighWatermark | Isolation::LogEnd => partition.high_watermark_gate(),
+    }
 }
 
 enum Found {

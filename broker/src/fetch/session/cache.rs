@@ -1,11 +1,11 @@
 //! Which sessions are kept, and which go when there are too many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    Begun, Cached, FINAL_EPOCH, Finished, INITIAL_EPOCH, Kind, NO_SESSION, PartitionKey, Position, Session,
-    SessionError, SessionRequest, Told, next_epoch,
+    Asked, Begun, Cached, FINAL_EPOCH, Finished, INITIAL_EPOCH, Kind, NO_SESSION, PartitionKey, Position, Session,
+    SessionError, SessionRequest, Told, Watches, next_epoch,
 };
 
 /// Limits of the cache.
@@ -39,16 +39,16 @@ pub struct SessionStats {
 
 /// All sessions of a node.
 #[derive(Debug)]
-pub struct SessionCache {
+pub struct SessionCache<W> {
     config: SessionConfig,
-    sessions: BTreeMap<i32, Session>,
+    sessions: BTreeMap<i32, Session<W>>,
     /// By last use, least recent first.
     used: BTreeMap<(Duration, i32), ()>,
     partitions: usize,
     evictions: u64,
 }
 
-impl SessionCache {
+impl<W: Watches> SessionCache<W> {
     /// An empty cache.
     pub fn new(config: SessionConfig) -> Self {
         Self { config, sessions: BTreeMap::new(), used: BTreeMap::new(), partitions: 0, evictions: 0 }
@@ -63,15 +63,15 @@ impl SessionCache {
     ///
     /// # Errors
     /// See [`SessionError`]; the client then starts a new session.
-    pub fn begin(&mut self, request: SessionRequest, now: Duration) -> Result<Begun, SessionError> {
-        let SessionRequest { id, epoch, uses_ids, privileged, partitions, forgotten } = request;
+    pub fn begin(&mut self, request: SessionRequest, now: Duration) -> Result<Begun<W>, SessionError> {
+        let SessionRequest { id, epoch, uses_ids, privileged, isolation, partitions, forgotten } = request;
         if epoch == INITIAL_EPOCH || epoch == FINAL_EPOCH {
             if id != NO_SESSION {
                 self.remove(id);
             }
             let new = epoch == INITIAL_EPOCH;
-            let kind = if new { Kind::New { uses_ids, privileged } } else { Kind::Sessionless };
-            return Ok(Begun { partitions: distinct(partitions), kind });
+            let kind = if new { Kind::New { uses_ids, privileged, isolation } } else { Kind::Sessionless };
+            return Ok(Begun { partitions: distinct(partitions), quiet: 0, watch: W::default(), kind });
         }
         let session = self.sessions.get_mut(&id).ok_or(SessionError::NotFound)?;
         if session.epoch != epoch {
@@ -88,7 +88,6 @@ impl SessionCache {
             session.forget(key);
         }
         let after = session.len();
-        let all = session.partitions();
         session.epoch = next_epoch(epoch);
         self.used.remove(&(session.last_used, id));
         session.last_used = now;
@@ -96,29 +95,42 @@ impl SessionCache {
         self.partitions = self.partitions - before + after;
         if after == 0 || self.partitions > self.config.max_partitions {
             // The reply says "no session": the client goes on with a full request.
+            let partitions = session.asked(session.order.keys().copied());
             self.remove(id);
-            return Ok(Begun { partitions: all, kind: Kind::Sessionless });
+            return Ok(Begun { partitions, quiet: 0, watch: W::default(), kind: Kind::Sessionless });
         }
-        Ok(Begun { partitions: all, kind: Kind::Incremental { id, epoch: next_epoch(epoch) } })
+        let (watch, partitions) = session.lend(isolation);
+        let quiet = after - partitions.len();
+        Ok(Begun { partitions, quiet, watch, kind: Kind::Incremental { id, epoch: next_epoch(epoch) } })
     }
 
-    /// Takes what is about to be told of each partition, in the order of [`Begun::partitions`], and says which of it the
-    /// client has to hear. `fresh_id` gives random numbers for a new session.
+    /// The partitions at these turns, which the watch that was lent to a request has named while it ran. `None` when the session is
+    /// no longer that of the request.
+    pub fn wake(&mut self, kind: Kind, turns: Vec<u64>) -> Option<Vec<Asked>> {
+        let Kind::Incremental { id, epoch } = kind else { return None };
+        let session = self.sessions.get_mut(&id).filter(|session| session.epoch == epoch)?;
+        let turns = session.wake(turns);
+        Some(session.asked(turns.into_iter()))
+    }
+
+    /// Takes what is about to be told of each partition, and says which of it the client has to hear. The watch is
+    /// given back with it. `fresh_id` gives random numbers for a new session.
     ///
     /// # Errors
     /// [`SessionError::InvalidEpoch`] when another request used the session meanwhile.
     pub fn finish(
         &mut self,
-        begun: &Begun,
-        told: &[Told],
+        kind: Kind,
+        told: &[(&Asked, Told)],
+        watch: W,
         now: Duration,
         fresh_id: impl FnMut() -> i32,
     ) -> Result<Finished, SessionError> {
-        let everything = || vec![true; begun.partitions.len()];
-        match begun.kind {
+        let everything = || vec![true; told.len()];
+        match kind {
             Kind::Sessionless => Ok(Finished { session_id: NO_SESSION, include: everything() }),
-            Kind::New { uses_ids, privileged } => {
-                let session_id = self.create(begun, told, uses_ids, privileged, now, fresh_id);
+            Kind::New { .. } => {
+                let session_id = self.create(kind, told, watch, now, fresh_id);
                 Ok(Finished { session_id, include: everything() })
             }
             Kind::Incremental { id, epoch } => {
@@ -129,24 +141,22 @@ impl SessionCache {
                 if session.epoch != epoch {
                     return Err(SessionError::InvalidEpoch);
                 }
-                debug_assert!(
-                    session.order.values().map(|cached| &cached.key).eq(begun.partitions.iter().map(|of| &of.0))
-                );
-                Ok(Finished { session_id: id, include: session.tell(told) })
+                let told: Vec<(u64, Told)> = told.iter().map(|(asked, told)| (asked.turn, *told)).collect();
+                Ok(Finished { session_id: id, include: session.tell(&told, watch) })
             }
         }
     }
 
     fn create(
         &mut self,
-        begun: &Begun,
-        told: &[Told],
-        uses_ids: bool,
-        privileged: bool,
+        kind: Kind,
+        told: &[(&Asked, Told)],
+        watch: W,
         now: Duration,
         mut fresh_id: impl FnMut() -> i32,
     ) -> i32 {
-        let size = begun.partitions.len();
+        let Kind::New { uses_ids, privileged, isolation } = kind else { return NO_SESSION };
+        let size = told.len();
         let fits = self.partitions.saturating_add(size) <= self.config.max_partitions;
         if size == 0 || !fits || !self.make_room(privileged, size, now) {
             return NO_SESSION;
@@ -161,17 +171,22 @@ impl SessionCache {
             epoch: next_epoch(INITIAL_EPOCH),
             uses_ids,
             privileged,
+            isolation,
             created: now,
             last_used: now,
             order: BTreeMap::new(),
             turns: BTreeMap::new(),
             next_turn: 0,
+            ready: BTreeSet::new(),
+            watch: None,
         };
-        for ((key, position), told) in begun.partitions.iter().zip(told) {
-            let mut cached = Cached::new(key.clone(), *position);
-            cached.tell(*told);
-            session.append(cached);
+        for (asked, _) in told {
+            // The same turns as in the request: places are watched under them already.
+            session.next_turn = asked.turn;
+            session.append(Cached::new(asked.key.clone(), asked.position));
         }
+        let told: Vec<(u64, Told)> = told.iter().map(|(asked, told)| (asked.turn, *told)).collect();
+        session.tell(&told, watch);
         self.partitions += session.len();
         self.used.insert((now, id), ());
         self.sessions.insert(id, session);
@@ -187,7 +202,7 @@ impl SessionCache {
         let victim = if now.saturating_sub(last_used) > self.config.eviction {
             Some(oldest)
         } else {
-            let old = |session: &&Session| now.saturating_sub(session.created) > self.config.eviction;
+            let old = |session: &&Session<W>| now.saturating_sub(session.created) > self.config.eviction;
             let candidates = self.sessions.values().filter(|s| old(s) || (privileged && !s.privileged));
             let weakest = candidates.min_by_key(|s| (s.privileged, s.len(), s.id));
             weakest.filter(|s| (s.privileged, s.len(), s.id) < (privileged, size, 0)).map(|s| s.id)
@@ -207,15 +222,15 @@ impl SessionCache {
 }
 
 /// A partition named twice is read once, as last named, in its first place.
-fn distinct(partitions: Vec<(PartitionKey, Position)>) -> Vec<(PartitionKey, Position)> {
+fn distinct(partitions: Vec<(PartitionKey, Position)>) -> Vec<Asked> {
     let mut places: BTreeMap<PartitionKey, usize> = BTreeMap::new();
-    let mut distinct: Vec<(PartitionKey, Position)> = Vec::with_capacity(partitions.len());
+    let mut distinct: Vec<Asked> = Vec::with_capacity(partitions.len());
     for (key, position) in partitions {
         match places.get(&key) {
-            Some(&place) => distinct[place].1 = position,
+            Some(&place) => distinct[place].position = position,
             None => {
                 places.insert(key.clone(), distinct.len());
-                distinct.push((key, position));
+                distinct.push(Asked { turn: distinct.len() as u64, key, position });
             }
         }
     }
