@@ -285,16 +285,25 @@ impl GroupCommit {
     async fn keep_journal_free(&self) {
         loop {
             self.shared.filled.notified().await;
-            while self.free_journal().await > 0 {}
+            while self.free_slots(true).await > 0 {}
         }
     }
 
     /// Frees slots of the journal if it is time: syncs the files that their frames speak of. How many slots. [`GroupCommit::run`]
     /// does it beside the turns; tests call it by hand.
     pub async fn free_journal(&self) -> usize {
+        self.free_slots(false).await
+    }
+
+    /// `in_step`: thousands of files are not synced at once, since appends meet the transactions of the file system that this makes,
+    /// but some after each few appends.
+    async fn free_slots(&self, in_step: bool) -> usize {
         let Some(journal) = &self.shared.journal else { return 0 };
         let Some(due) = journal.due() else { return 0 };
-        for files in due.files.chunks(SYNCS_BEHIND) {
+        for (at, files) in due.files.chunks(SYNCS_BEHIND).enumerate() {
+            while in_step && !journal.in_step(&due, at * SYNCS_BEHIND) {
+                self.shared.filled.notified().await;
+            }
             join_all(files.iter().map(|file| self.sync(file))).await;
             if self.shared.health.is_poisoned() {
                 return 0;

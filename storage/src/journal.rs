@@ -437,6 +437,17 @@ impl Journal {
         Some(Due { slots: sealed, files: files.into_values().collect() })
     }
 
+    /// Whether more than so many of the files that are due may be synced already: twice as many as the frames since speak of, so that
+    /// all are before as many wait again; or all at once, where slots run out.
+    pub(crate) fn in_step(&self, due: &Due, synced: usize) -> bool {
+        let state = self.state.lock();
+        let others = || state.slots.iter().enumerate().filter(|(slot, _)| !due.slots.contains(slot));
+        let since: usize = others().map(|(_, slot)| slot.covered.len()).sum();
+        let used = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
+        let free = others().any(|(_, slot)| slot.phase != Phase::Sealed);
+        synced <= since.saturating_mul(2) || used * 2 >= self.limits.slots || !free
+    }
+
     /// The files that `Journal::due` gave were synced. How many slots are free now.
     pub(crate) fn release(&self, due: &Due) -> usize {
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);

@@ -19,7 +19,7 @@ use goatq_protocol::{
 use goatq_storage::{
     config::{CacheLimits, LogConfig},
     error::AppendError,
-    group_commit::NoListener,
+    group_commit::{CommitStats, NoListener},
     io::{Disk, OpenMode, default_disk, sim::SimDisk},
     journal::JournalLimits,
     log::{AppendOptions, Log, Origin},
@@ -105,13 +105,15 @@ fn logs_are_made_found_and_opened_once() {
     assert_eq!(found, [("a", 0), ("b", 3)], "a log that was made is there after any crash");
 }
 
-#[test]
-fn a_journal_of_more_files_than_may_be_open_is_freed_and_goes_on() {
+/// Appends to so many logs in turn, ten times, each append made durable before the next, with a journal that may hold so many files;
+/// what group commit did, and the most files that were synced around one append.
+fn in_turn(partitions: i32, files: usize) -> (CommitStats, u64) {
     let disk = SimDisk::new(1);
-    let journal = JournalLimits { slot_bytes: 64 << 10, files: 8, patience: 1, ..JournalLimits::default() };
+    let journal = JournalLimits { slot_bytes: 512 << 10, files, patience: 1, ..JournalLimits::default() };
     let dir = LogDir::open(Arc::new(disk.clone()), Path::new(DIR), LogDirConfig { journal, ..config() }).unwrap();
-    let logs: Vec<_> = (0..20).map(|partition| dir.open_log(request("a", partition), 0).unwrap()).collect();
+    let logs: Vec<_> = (0..partitions).map(|partition| dir.open_log(request("a", partition), 0).unwrap()).collect();
     logs.iter().for_each(|log| append_many(log, 1, b"the names of a new log are synced"));
+    let mut most = 0;
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
         let run = tokio::spawn({
             let dir = dir.clone();
@@ -119,21 +121,39 @@ fn a_journal_of_more_files_than_may_be_open_is_freed_and_goes_on() {
         });
         for round in 0..10 {
             for log in &logs {
+                let before = disk.counters().syncs;
                 append(log, b"x");
                 while log.durable_end() < log.log_end_offset() {
                     tokio::task::yield_now().await;
                 }
+                // Time in which the disk could sync many more.
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                most = if round < 3 { 0 } else { most.max(disk.counters().syncs - before) };
             }
             dir.maintain(round).unwrap();
         }
         run.abort();
     });
-    let stats = dir.commit().stats();
+    (dir.commit().stats(), most)
+}
+
+#[test]
+fn a_journal_of_more_files_than_may_be_open_is_freed_and_goes_on() {
+    let (stats, _) = in_turn(20, 8);
     // All but those of the first round, before there is a journal, and of the second, before there is another slot than the one that
     // is being freed.
     assert!(stats.journaled >= 160, "{stats:?}");
     // Four files more, and those that were used before are synced.
     assert!(stats.journal.checkpoints >= 35 && stats.journal.files <= 5 * stats.journal.checkpoints, "{stats:?}");
+}
+
+#[test]
+fn files_behind_the_journal_are_synced_some_at_a_time() {
+    let (stats, most) = in_turn(300, 256);
+    assert!(stats.journaled >= 2_400 && stats.journal.files > 1_500, "{stats:?}");
+    assert!((1..=32).contains(&most), "{most} of 128 at once");
 }
 
 #[test]

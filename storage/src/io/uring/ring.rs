@@ -21,6 +21,10 @@ use crate::io::os::{DirectWrite, PartialRead, SyncKind};
 /// Marks the poll of the eventfd among the completions; operations count up from zero.
 const WAKE: u64 = u64::MAX;
 
+/// Threads that the kernel may have for operations that wait in it: syncs, and writes that meet a lock. Its own bound, four for each
+/// core, is less than the syncs behind a journal, and the journal's next write would wait in their queue.
+const WORKERS: u32 = 64;
+
 /// What the kernel is asked to do, with all it needs until it has done it.
 pub(super) enum Operation {
     /// Fill the rest of the buffer.
@@ -48,6 +52,8 @@ impl Ring {
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => IoUring::new(entries)?,
             ring => ring?,
         };
+        // Kernels before 5.15 keep their bound.
+        let _ = ring.submitter().register_iowq_max_workers(&mut [WORKERS, 0]);
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         let needed = [opcode::Read::CODE, opcode::Write::CODE, opcode::Fsync::CODE, opcode::PollAdd::CODE];
