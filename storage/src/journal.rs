@@ -374,7 +374,9 @@ impl Journal {
                 state.slots[slot].phase = Phase::Active;
             }
         }
-        if state.active.is_none() && state.slots.len() < self.limits.slots {
+        // Before this one is full, so that no turn is without.
+        let last = !state.slots.iter().any(|slot| slot.phase == Phase::Free);
+        if last && state.slots.len() < self.limits.slots {
             self.wanted.store(true, Ordering::Relaxed);
         }
         state.active
