@@ -72,40 +72,44 @@ impl Progress {
 /// Reads what is produced, until everything has arrived.
 pub(crate) async fn tail(mut reader: Reader, run: &Run, progress: &Progress) -> Result<()> {
     while !progress.complete(run.clock.now()) {
-        receive(&mut reader, run, progress).await?;
+        receive(&mut reader, run, progress, true).await?;
     }
     Ok(())
 }
 
 /// Reads what was there before, from when measuring starts, and goes on at the tail.
 pub(crate) async fn drain(mut reader: Reader, run: &Run, progress: &Progress) -> Result<()> {
-    read_old(&mut reader, run, progress).await?;
+    read_old(&mut reader, run, progress, true).await?;
     tail(reader, run, progress).await
 }
 
-/// Reads what was there before, from when measuring starts, once.
+/// Reads what was there before, from when measuring starts, once. New records, which it meets where one partition ends before the
+/// others, are the business of whoever reads at the tail.
 pub(crate) async fn read_once(mut reader: Reader, run: &Run, progress: &Progress) -> Result<()> {
-    read_old(&mut reader, run, progress).await
+    read_old(&mut reader, run, progress, false).await
 }
 
-async fn read_old(reader: &mut Reader, run: &Run, progress: &Progress) -> Result<()> {
+async fn read_old(reader: &mut Reader, run: &Run, progress: &Progress, new_too: bool) -> Result<()> {
     tokio::time::sleep(run.window().start.saturating_sub(run.clock.now())).await;
     while !reader.caught_up() {
         if run.clock.now() >= run.window().end {
             return Ok(());
         }
-        receive(reader, run, progress).await?;
+        receive(reader, run, progress, new_too).await?;
     }
     progress.caught_up(run);
     Ok(())
 }
 
-async fn receive(reader: &mut Reader, run: &Run, progress: &Progress) -> Result<()> {
+async fn receive(reader: &mut Reader, run: &Run, progress: &Progress, new_too: bool) -> Result<()> {
     let mut counts = Counts { requests: 1, ..Counts::default() };
     reader
         .fetch(run, |batch, old| {
             if old {
                 progress.old_bytes.set(progress.old_bytes.get() + batch.size() as u64);
+                return Ok(());
+            }
+            if !new_too {
                 return Ok(());
             }
             let done = run.clock.now();
