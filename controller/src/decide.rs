@@ -9,6 +9,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     entropy::Entropy,
     feature::SupportedFeatures,
@@ -84,16 +86,18 @@ pub struct TopicDefaults {
     pub num_partitions: i32,
     /// `default.replication.factor`.
     pub replication_factor: i16,
+    /// Replicas of a partition that can be honoured.
+    pub max_replication_factor: i16,
 }
 
 impl Default for TopicDefaults {
     fn default() -> Self {
-        TopicDefaults { num_partitions: 1, replication_factor: 1 }
+        TopicDefaults { num_partitions: 1, replication_factor: 1, max_replication_factor: i16::MAX }
     }
 }
 
 /// Why a configuration was refused, for people.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub struct InvalidConfig(pub String);
 

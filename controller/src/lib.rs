@@ -2,7 +2,7 @@
 //!
 //! - [`record`]: what is in the metadata log. [`image`]: what it amounts to. [`replay`](replay::replay): from the one to the other.
 //! - [`decide`]: requests, the rules that decide them, their answers. Rules that several of them share: [`topic_name`],
-//!   [`placement`], [`election`], [`feature`].
+//!   [`placement`], [`election`], [`feature`]. [`liveness`]: who is alive, by what the leader hears.
 //! - [`raft`]: openraft on a partition log, a state machine that keeps the image, snapshots.
 //! - [`service`]: the running controller, which is what the broker uses: [`service::Controller`].
 //!
@@ -14,6 +14,7 @@ pub mod election;
 pub mod entropy;
 pub mod feature;
 pub mod image;
+pub mod liveness;
 pub mod placement;
 pub mod raft;
 pub mod record;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     entropy::Entropy,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Why partitions cannot be placed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum PlacementError {
     /// A replication factor of 0 or less.
     #[error("The replication factor must be at least 1, or -1 for the default.")]
@@ -31,13 +32,23 @@ pub enum PlacementError {
         /// Brokers that there are.
         registered: usize,
     },
+    /// More replicas than are kept in step.
+    #[error(
+        "A replication factor of {wanted} is not served: partitions have {most} replica(s) at most in this version."
+    )]
+    NotServed {
+        /// Replicas wanted.
+        wanted: usize,
+        /// Replicas that can be honoured.
+        most: usize,
+    },
     /// No broker that could lead.
     #[error("A partition with {0} replica(s) cannot be placed: all brokers are fenced.")]
     AllFenced(usize),
 }
 
 /// Why replicas chosen by hand are refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AssignmentError {
     /// No replica.
     #[error("A partition of the assignment has no replica.")]
@@ -59,6 +70,14 @@ pub enum AssignmentError {
     /// None of the brokers could lead.
     #[error("No broker assigned to partition {0} is alive: all are fenced or shutting down.")]
     NoneAlive(i32),
+    /// More replicas than are kept in step.
+    #[error("The assignment has {wanted} replicas for a partition: {most} are served at most in this version.")]
+    NotServed {
+        /// Replicas wanted.
+        wanted: usize,
+        /// Replicas that can be honoured.
+        most: usize,
+    },
     /// Partition numbers with gaps.
     #[error("Partitions of a manual assignment must be numbered 0, 1, 2 and so on.")]
     NotConsecutive,

@@ -3,20 +3,24 @@
 //! - [`entry`]: an entry of the log as one record batch. [`log_store`]: the log itself, on [`goatq_storage::log::Log`].
 //! - [`quorum_state`]: the small file with the vote. [`snapshot`]: snapshot files.
 //! - [`state_machine`]: applies entries to the image and publishes it.
-//! - [`network`]: how nodes of the quorum talk; the seam behind which the wire lies.
+//! - [`network`]: how nodes of the quorum talk; the seam behind which the wire lies. [`wire`]: what they say as bytes, [`pieces`]: how a
+//!   snapshot is cut for it. [`admission`]: who may be a node of the quorum.
 
 use std::fmt;
 
 use bytes::Bytes;
 use openraft::vote::leader_id_std::{CommittedLeaderId, LeaderId};
 
+pub mod admission;
 pub mod entry;
 pub mod log_store;
 pub mod membership;
 pub mod network;
+pub mod pieces;
 pub mod quorum_state;
 pub mod snapshot;
 pub mod state_machine;
+pub mod wire;
 
 pub use membership::QuorumNode;
 

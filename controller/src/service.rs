@@ -1,6 +1,15 @@
 //! The controller as the rest of the node sees it.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
@@ -10,27 +19,35 @@ use goatq_storage::{
     log::{Log, LogResources},
 };
 use openraft::async_runtime::watch::WatchReceiver;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::Instant,
 };
 
 pub use crate::raft::QuorumNode;
 use crate::{
     decide::{Command, ConfigValidator, TopicDefaults},
     feature::SupportedFeatures,
-    image::{MetadataImage, SharedImage},
+    image::{Endpoint, MetadataImage, SharedImage},
+    liveness::BrokerSessions,
     raft::{
         MetadataRaft,
-        network::{NoTransport, QuorumRequest, QuorumResponse, QuorumTransport},
+        admission::Refusal,
+        network::{Members, NoTransport, QuorumRequest, QuorumResponse, QuorumTransport},
         state_machine::StateMachine,
     },
 };
 
+pub mod calls;
+mod lead;
 mod start;
 mod status;
 mod writer;
 
+use calls::LeaderRequest;
 use writer::{Job, Submission};
 
 /// Who this node is and with whom it forms a quorum.
@@ -42,8 +59,17 @@ pub struct ClusterConfig {
     pub directory_id: Uuid,
     /// The cluster's id, if it is known: from `meta.properties` or configured. Otherwise the log's, or a new one.
     pub cluster_id: Option<ByteString>,
-    /// The voters of a new quorum by node id; empty for a quorum of this node alone. An existing quorum knows its own.
+    /// The voters of a new quorum by node id, with the zero id for directories, so that all of them begin with the same; without any,
+    /// and without `servers`, a quorum of this node alone. An existing quorum knows its own.
     pub voters: BTreeMap<i32, QuorumNode>,
+    /// Where a node that has no vote finds the quorum: `controller.quorum.bootstrap.servers`, whose ids are not known.
+    pub servers: Vec<Endpoint>,
+    /// Where other nodes of the quorum reach this one.
+    pub endpoints: Vec<Endpoint>,
+    /// How long a request waits for a leader.
+    pub patience: Duration,
+    /// `broker.session.timeout.ms`: a broker that is not heard for this long is fenced.
+    pub session_timeout: Duration,
     /// Counts for topics that leave them open.
     pub topic_defaults: TopicDefaults,
     /// Feature levels that can be finalized.
@@ -62,6 +88,10 @@ impl ClusterConfig {
             directory_id,
             cluster_id: None,
             voters: BTreeMap::new(),
+            servers: Vec::new(),
+            endpoints: Vec::new(),
+            patience: Duration::from_secs(15),
+            session_timeout: Duration::from_secs(9),
             topic_defaults: TopicDefaults::default(),
             features: SupportedFeatures::current(),
             timing: QuorumTiming::ALONE,
@@ -134,7 +164,7 @@ pub enum StartError {
 }
 
 /// Why a command was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum SubmitError {
     /// Another node leads the quorum, or none at the moment. Nothing was changed.
     #[error("this node does not lead the quorum")]
@@ -157,7 +187,7 @@ pub enum SubmitError {
 }
 
 /// How the quorum is, for DescribeQuorum, health checks and metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuorumStatus {
     /// This node.
     pub node_id: i32,
@@ -179,6 +209,8 @@ pub struct QuorumStatus {
     pub snapshot_index: i64,
     /// On the leader: the last index that each node is known to have.
     pub replicated: BTreeMap<i32, i64>,
+    /// On the leader: milliseconds since each node was heard; nodes that never were are not in it.
+    pub heard_ms: BTreeMap<i32, u64>,
     /// Why the controller has stopped, if it has.
     pub failure: Option<String>,
 }
@@ -201,6 +233,42 @@ struct Running {
     writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     log: Arc<Log>,
     offload: bool,
+    transport: Arc<dyn QuorumTransport>,
+    members: Members,
+    /// Nodes to ask when the leader is not known.
+    servers: Vec<(u64, QuorumNode)>,
+    next_server: AtomicUsize,
+    patience: Duration,
+    started: Instant,
+    sessions: Mutex<BrokerSessions>,
+    refused: watch::Sender<Option<Refusal>>,
+    /// Held while the membership changes.
+    admitting: tokio::sync::Mutex<()>,
+}
+
+/// Nodes whose ids are not known yet are asked under numbers from here on.
+pub const UNKNOWN_NODE: u64 = 1 << 40;
+
+impl Running {
+    /// Whether there are, or could be, other nodes to ask.
+    fn in_quorum(&self) -> bool {
+        !self.servers.is_empty()
+    }
+
+    fn leader(&self) -> Option<u64> {
+        self.raft.server_metrics().borrow_watched().current_leader
+    }
+
+    fn leads(&self) -> bool {
+        let metrics = self.raft.server_metrics();
+        let now = metrics.borrow_watched();
+        now.state.is_leader()
+    }
+
+    fn next_server(&self) -> Option<(u64, QuorumNode)> {
+        let at = self.next_server.fetch_add(1, Ordering::Relaxed).checked_rem(self.servers.len())?;
+        self.servers.get(at).cloned()
+    }
 }
 
 /// Openraft with the state machine of this crate.
@@ -247,7 +315,16 @@ impl Controller {
     /// Decides a command against the newest state, writes what it changes, and answers when the change is in the image.
     ///
     /// Waits while the queue is full. Dropping the future does not take the command back.
-    pub async fn submit<C: Command>(&self, command: C) -> Result<C::Response, SubmitError> {
+    /// On a node that does not lead, the leader is asked; the change is in this node's image as well when the answer is there.
+    ///
+    /// # Errors
+    /// [`SubmitError::NotLeader`] when no leader was found in time, [`SubmitError::Unknown`] when it was lost meanwhile.
+    pub async fn submit<C: LeaderRequest>(&self, command: C) -> Result<C::Answer, SubmitError> {
+        self.call(command).await
+    }
+
+    /// As [`Controller::submit`], but only if this node leads.
+    pub async fn submit_here<C: Command>(&self, command: C) -> Result<C::Response, SubmitError> {
         let (reply, answer) = oneshot::channel();
         let job = Submission::new(command, reply);
         self.running.queue.send(Box::new(job)).await.map_err(|_| SubmitError::Stopped)?;
@@ -275,10 +352,33 @@ impl Controller {
             QuorumRequest::TransferLeader(request) => {
                 QuorumResponse::TransferLeader(raft.handle_transfer_leader(request).await.map_err(stopped)?)
             }
+            QuorumRequest::Call(call) => QuorumResponse::Call(self.answer_call(call).await),
         })
     }
 
-    /// How the quorum is.
+    /// What the quorum knows of a node: its disk, and where it is. And whether it has a vote.
+    pub fn member(&self, id: i32) -> Option<(QuorumNode, bool)> {
+        let id = u64::try_from(id).ok()?;
+        let node = self.running.members.get(id)?;
+        let metrics = self.running.raft.server_metrics();
+        let voter = metrics.borrow_watched().membership_config.voter_ids().any(|voter| voter == id);
+        Some((node, voter))
+    }
+
+    /// Ends when the quorum refuses this node, with the reason.
+    pub async fn refused(&self) -> Refusal {
+        let mut refused = self.running.refused.subscribe();
+        loop {
+            if let Some(refusal) = refused.borrow_and_update().clone() {
+                return refusal;
+            }
+            if refused.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How the quorum is, as this node sees it.
     pub fn status(&self) -> QuorumStatus {
         let applied = self.running.images.borrow().applied_index;
         status::status(&self.running.raft.metrics().borrow_watched(), applied)

@@ -5,6 +5,7 @@
 //! these rules keep a client from reaching outside the log directory.
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 /// Longest name in bytes: with a partition number behind it, it still fits a directory entry of 255 bytes.
 pub const MAX_TOPIC_NAME: usize = 249;
@@ -13,7 +14,7 @@ pub const MAX_TOPIC_NAME: usize = 249;
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// Why a name cannot be a topic's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum TopicNameError {
     /// No character.
     #[error("Topic name is invalid: it is empty.")]

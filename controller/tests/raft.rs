@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "raft/calls.rs"]
+mod calls;
 #[path = "raft/log_store.rs"]
 mod log_store;
 #[path = "raft/quorum.rs"]

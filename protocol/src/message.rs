@@ -93,6 +93,7 @@ apis! {
     delete_groups DeleteGroupsRequest DeleteGroupsResponse;
     incremental_alter_configs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
     offset_delete OffsetDeleteRequest OffsetDeleteResponse;
+    describe_quorum DescribeQuorumRequest DescribeQuorumResponse;
     update_features UpdateFeaturesRequest UpdateFeaturesResponse;
     describe_cluster DescribeClusterRequest DescribeClusterResponse;
     describe_producers DescribeProducersRequest DescribeProducersResponse;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use goatq_controller::decide::Command;
 use goatq_controller::service::SubmitError;
+use goatq_controller::service::calls::LeaderRequest;
 use goatq_protocol::ErrorCode;
 
 use super::RequestContext;
@@ -27,11 +27,11 @@ pub(super) fn submit_code(error: &SubmitError) -> ErrorCode {
 ///
 /// # Errors
 /// The command was not carried out, or not in time: then it may still be.
-pub(super) async fn submit<C: Command>(
+pub(super) async fn submit<C: LeaderRequest>(
     cx: &RequestContext,
     command: C,
     timeout_ms: i32,
-) -> Result<C::Response, WireError> {
+) -> Result<C::Answer, WireError> {
     let patience = match u64::try_from(timeout_ms) {
         Ok(ms) if ms > 0 => Duration::from_millis(ms),
         _ => cx.node.config.current().network.controller_timeout,

@@ -54,7 +54,7 @@ use crate::scrape::StateCollector;
 use crate::tasks::{self, TaskParts};
 use crate::threads::offload::Offload;
 use crate::threads::workers::Workers;
-use crate::topics::auto_create::AutoCreate;
+use crate::topics::auto_create::{AutoCreate, MAX_REPLICATION_FACTOR};
 
 /// Producers and coordinators that may wait for commits at a time.
 const MAX_COMMIT_WAITERS: usize = 1_000_000;
@@ -298,6 +298,7 @@ async fn start_controller(
         topic_defaults: TopicDefaults {
             num_partitions: config.topics.num_partitions,
             replication_factor: config.topics.default_replication_factor.unwrap_or(1),
+            max_replication_factor: MAX_REPLICATION_FACTOR,
         },
         ..ClusterConfig::single(config.identity.node_id, dirs.metadata.directory_id(), starting.seed())
     };

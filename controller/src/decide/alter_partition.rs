@@ -1,6 +1,9 @@
 //! A leader reports who is in sync with it.
 
+use std::borrow::Cow;
+
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Command, Context, Decision,
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// A leader asks for the in-sync replicas of its partitions to be changed; each succeeds or fails by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AlterPartition {
     /// The leader.
     pub broker_id: i32,
@@ -23,7 +26,7 @@ pub struct AlterPartition {
 }
 
 /// The in-sync replicas that a partition shall have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewIsr {
     /// The topic.
     pub topic_id: Uuid,
@@ -38,7 +41,7 @@ pub struct NewIsr {
 }
 
 /// Why the ISR of a partition stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AlterPartitionError {
     /// No such topic.
     #[error("There is no topic with that id.")]
@@ -57,14 +60,14 @@ pub enum AlterPartitionError {
     InvalidUpdateVersion(i32),
     /// The broker is not the leader, or the ISR is not one.
     #[error("{0}")]
-    Invalid(&'static str),
+    Invalid(Cow<'static, str>),
     /// A replica of the new ISR is fenced, about to stop, or was registered anew.
     #[error("Replica {0} is not eligible.")]
     Ineligible(i32),
 }
 
 /// What a partition looks like after a change of its ISR.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlteredPartition {
     /// Its leader.
     pub leader: i32,
@@ -92,7 +95,7 @@ impl Command for AlterPartition {
         for new in self.partitions {
             let checked = match seen.insert((new.topic_id, new.partition)) {
                 true => check(cx.image, self.broker_id, &new),
-                false => Err(AlterPartitionError::Invalid("The request names the partition more than once.")),
+                false => Err(AlterPartitionError::Invalid("The request names the partition more than once.".into())),
             };
             let answer = checked.map(|partition| {
                 let isr: Vec<i32> = new.isr.iter().map(|(replica, _)| *replica).collect();
@@ -128,18 +131,18 @@ fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<&'a 
         return Err(AlterPartitionError::FencedLeaderEpoch(partition.leader_epoch));
     }
     if broker != partition.leader {
-        return Err(AlterPartitionError::Invalid("Only the leader can change the ISR."));
+        return Err(AlterPartitionError::Invalid("Only the leader can change the ISR.".into()));
     }
     if new.partition_epoch < partition.partition_epoch {
         return Err(AlterPartitionError::InvalidUpdateVersion(partition.partition_epoch));
     }
     if !new.isr.iter().any(|(replica, _)| *replica == partition.leader) {
-        return Err(AlterPartitionError::Invalid("The ISR must have the leader in it."));
+        return Err(AlterPartitionError::Invalid("The ISR must have the leader in it.".into()));
     }
     let mut seen = std::collections::BTreeSet::new();
     for (replica, epoch) in &new.isr {
         if !seen.insert(replica) || !partition.replicas.contains(replica) {
-            return Err(AlterPartitionError::Invalid("The ISR must consist of replicas, each once."));
+            return Err(AlterPartitionError::Invalid("The ISR must consist of replicas, each once.".into()));
         }
         let eligible = |found: &BrokerEpochs| found.may_lead && (*epoch == -1 || *epoch == found.epoch);
         if image.brokers.get(*replica).map(|found| BrokerEpochs::of(found)).filter(eligible).is_none() {

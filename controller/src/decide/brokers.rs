@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// No broker is registered with that id and epoch.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum UnknownBroker {
     /// Not at all.
     #[error("Broker {0} is not registered.")]
@@ -35,7 +36,7 @@ pub enum UnknownBroker {
 }
 
 /// The registration of a broker with that epoch.
-pub(super) fn registered(image: &MetadataImage, id: i32, epoch: i64) -> Result<&BrokerImage, UnknownBroker> {
+pub(crate) fn registered(image: &MetadataImage, id: i32, epoch: i64) -> Result<&BrokerImage, UnknownBroker> {
     let broker = image.brokers.get(id).ok_or(UnknownBroker::NotRegistered(id))?;
     match broker.epoch == epoch {
         true => Ok(broker),
@@ -45,7 +46,7 @@ pub(super) fn registered(image: &MetadataImage, id: i32, epoch: i64) -> Result<&
 
 /// A broker's process announces itself. Whatever it led before it stopped it leads no longer; where it is the only one that can
 /// lead, it leads again under a new leader epoch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterBroker {
     /// `node.id`.
     pub id: i32,
@@ -67,7 +68,7 @@ pub struct RegisterBroker {
 }
 
 /// Why a broker is not registered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RegisterBrokerError {
     /// A negative id.
     #[error("{0} cannot be the id of a broker.")]
@@ -181,7 +182,7 @@ impl RegisterBroker {
 }
 
 /// Fences a broker, lets it serve, or notes that it is about to stop.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ChangeBroker {
     /// The broker.
     pub id: i32,
@@ -192,7 +193,7 @@ pub struct ChangeBroker {
 }
 
 /// What is to happen to a broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BrokerChange {
     /// It gives up what it leads and is shown to no client.
     Fence,
@@ -234,7 +235,7 @@ impl Command for ChangeBroker {
 }
 
 /// Forgets a broker that will not come back. Its replicas stay assigned to it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct UnregisterBroker {
     /// The broker.
     pub id: i32,

@@ -1,8 +1,12 @@
 //! Changing configuration at run time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision, InvalidConfig, MAX_CONFIGS_PER_REQUEST};
 use crate::{
@@ -17,7 +21,7 @@ pub const MAX_VALUE: usize = i16::MAX as usize;
 pub type ConfigPair = (ByteString, Option<ByteString>);
 
 /// Asks for the configuration of resources to be replaced; each succeeds or fails by itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AlterConfigs {
     /// Resources, each with everything that shall be set for it afterwards.
     pub resources: Vec<(ConfigResource, Vec<ConfigPair>)>,
@@ -26,7 +30,7 @@ pub struct AlterConfigs {
 }
 
 /// Asks for single values of resources to be changed; each resource succeeds or fails by itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IncrementalAlterConfigs {
     /// Resources, each with its changes.
     pub resources: Vec<(ConfigResource, Vec<ConfigChange>)>,
@@ -35,7 +39,7 @@ pub struct IncrementalAlterConfigs {
 }
 
 /// What to do with one value, with Kafka's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConfigOperation {
     /// Set it.
     Set,
@@ -61,7 +65,7 @@ impl ConfigOperation {
 }
 
 /// The change of one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigChange {
     /// The configuration.
     pub key: ByteString,
@@ -72,7 +76,7 @@ pub struct ConfigChange {
 }
 
 /// Why the configuration of a resource stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AlterConfigError {
     /// The topic does not exist.
     #[error("The topic '{0}' does not exist.")]
@@ -99,7 +103,7 @@ pub enum AlterConfigError {
     #[error("{operation} works on lists only; {key} is none.")]
     NotAList {
         /// Kafka's word for the operation.
-        operation: &'static str,
+        operation: Cow<'static, str>,
         /// The configuration.
         key: ByteString,
     },
@@ -112,7 +116,7 @@ pub enum AlterConfigError {
 }
 
 /// Each resource of the request once, in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlterConfigsResponse {
     /// Resources and what became of them.
     pub resources: Vec<(ConfigResource, Result<(), AlterConfigError>)>,
@@ -258,7 +262,7 @@ fn apply(
     let base = cx
         .validator
         .list_base(resource, key)
-        .ok_or_else(|| AlterConfigError::NotAList { operation, key: key.clone() })?;
+        .ok_or_else(|| AlterConfigError::NotAList { operation: operation.into(), key: key.clone() })?;
     let base = after.get(&**key).unwrap_or(&base);
     let mut list: Vec<&str> = base.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
     for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Asks for feature levels to be changed, all or none.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct UpdateFeatures {
     /// The changes.
     pub updates: Vec<FeatureUpdate>,
@@ -20,7 +21,7 @@ pub struct UpdateFeatures {
 }
 
 /// In which direction a level may go, with Kafka's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpgradeType {
     /// A number that means nothing.
     Unknown,
@@ -45,7 +46,7 @@ impl UpgradeType {
 }
 
 /// The change of one level.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureUpdate {
     /// The feature.
     pub name: ByteString,
@@ -56,7 +57,7 @@ pub struct FeatureUpdate {
 }
 
 /// Why no level was changed. Kafka answers all of them with the code of an invalid update version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("Feature {feature} cannot be set to level {level}. {reason}")]
 pub struct UpdateFeaturesError {
     /// The feature whose update was refused.
@@ -68,7 +69,7 @@ pub struct UpdateFeaturesError {
 }
 
 /// Why a level was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum FeatureRefusal {
     /// Not an upgrade type.
     #[error("That is no upgrade type.")]

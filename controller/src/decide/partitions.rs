@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision, MAX_PARTITIONS_PER_REQUEST};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Asks for topics to be given more partitions; each succeeds or fails by itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CreatePartitions {
     /// The topics.
     pub topics: Vec<MorePartitions>,
@@ -22,7 +23,7 @@ pub struct CreatePartitions {
 }
 
 /// How many partitions a topic shall have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MorePartitions {
     /// The topic.
     pub name: ByteString,
@@ -33,7 +34,7 @@ pub struct MorePartitions {
 }
 
 /// Why a topic gets no more partitions.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum CreatePartitionsError {
     /// No such topic.
     #[error("There is no topic of that name.")]
@@ -66,7 +67,7 @@ pub enum CreatePartitionsError {
 }
 
 /// Each topic of the request once, in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatePartitionsResponse {
     /// Names and what became of them.
     pub topics: Vec<(ByteString, Result<(), CreatePartitionsError>)>,

@@ -1,5 +1,7 @@
 //! Handing out producer ids in blocks.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Command, Context, Decision, brokers::UnknownBroker};
 use crate::record::ProducerIdsRecord;
 
@@ -7,7 +9,7 @@ use crate::record::ProducerIdsRecord;
 pub const PRODUCER_ID_BLOCK: u32 = 1_000;
 
 /// Asks for a block of producer ids that nobody else will get. What a broker does not use of it is lost when it stops.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AllocateProducerIds {
     /// The broker that asks.
     pub broker_id: i32,
@@ -18,7 +20,7 @@ pub struct AllocateProducerIds {
 }
 
 /// A block of producer ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProducerIdBlock {
     /// The first id.
     pub first: i64,
@@ -27,7 +29,7 @@ pub struct ProducerIdBlock {
 }
 
 /// Why no ids were given.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum AllocateProducerIdsError {
     /// The broker is not registered like that.
     #[error(transparent)]

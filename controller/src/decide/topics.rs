@@ -1,9 +1,13 @@
 //! Creating and deleting topics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Command, Context, Decision, InvalidConfig, MAX_CONFIGS_PER_REQUEST, MAX_PARTITIONS_PER_REQUEST,
@@ -18,7 +22,7 @@ use crate::{
 };
 
 /// Asks for topics to be created; each succeeds or fails by itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CreateTopics {
     /// The topics.
     pub topics: Vec<NewTopic>,
@@ -27,7 +31,7 @@ pub struct CreateTopics {
 }
 
 /// A topic to be created.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewTopic {
     /// Its name.
     pub name: ByteString,
@@ -55,7 +59,7 @@ impl NewTopic {
 }
 
 /// The replicas of one partition, chosen by hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManualAssignment {
     /// Number of the partition.
     pub partition: i32,
@@ -64,7 +68,7 @@ pub struct ManualAssignment {
 }
 
 /// What was created, or would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedTopic {
     /// Its id; of a topic that was only validated, one that will not be used.
     pub id: Uuid,
@@ -77,7 +81,7 @@ pub struct CreatedTopic {
 }
 
 /// Why a topic is not created.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum CreateTopicError {
     /// There is one of that name.
     #[error("Topic '{0}' already exists.")]
@@ -99,7 +103,7 @@ pub enum CreateTopicError {
     ReplicationFactor(#[from] PlacementError),
     /// Both an assignment and a count.
     #[error("With an assignment the {0} must be -1: it follows from the assignment.")]
-    CountAndAssignment(&'static str),
+    CountAndAssignment(Cow<'static, str>),
     /// The assignment is not legal.
     #[error(transparent)]
     Assignment(#[from] AssignmentError),
@@ -112,7 +116,7 @@ pub enum CreateTopicError {
 }
 
 /// Each topic of the request once, in its order; a name that came twice, once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateTopicsResponse {
     /// Names and what became of them.
     pub topics: Vec<(ByteString, Result<CreatedTopic, CreateTopicError>)>,
@@ -243,6 +247,11 @@ fn checked_configs(topic: &NewTopic, cx: &Context<'_>) -> Result<BTreeMap<String
     Ok(configs)
 }
 
+/// Replicas of a partition that can be honoured.
+fn most(cx: &Context<'_>) -> usize {
+    usize::try_from(cx.defaults.max_replication_factor).unwrap_or(0)
+}
+
 /// The replicas of every partition of a new topic.
 fn replicas(topic: &NewTopic, cx: &mut Context<'_>) -> Result<Vec<Vec<i32>>, CreateTopicError> {
     if !topic.assignments.is_empty() {
@@ -258,20 +267,27 @@ fn replicas(topic: &NewTopic, cx: &mut Context<'_>) -> Result<Vec<Vec<i32>>, Cre
         partitions => partitions,
     };
     let partitions = usize::try_from(partitions).ok().filter(|count| *count > 0).ok_or(CreateTopicError::Partitions)?;
-    Ok(placement::place(&cx.image.brokers, partitions, factor, cx.entropy)?)
+    let replicas = placement::place(&cx.image.brokers, partitions, factor, cx.entropy)?;
+    match most(cx) {
+        most if factor > most => Err(PlacementError::NotServed { wanted: factor, most }.into()),
+        _ => Ok(replicas),
+    }
 }
 
 fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateTopicError> {
     if topic.replication_factor != -1 {
-        return Err(CreateTopicError::CountAndAssignment("replication factor"));
+        return Err(CreateTopicError::CountAndAssignment("replication factor".into()));
     }
     if topic.partitions != -1 {
-        return Err(CreateTopicError::CountAndAssignment("number of partitions"));
+        return Err(CreateTopicError::CountAndAssignment("number of partitions".into()));
     }
     let mut by_number: BTreeMap<i32, &Vec<i32>> = BTreeMap::new();
     let mut factor = None;
     for assignment in &topic.assignments {
         placement::check_assignment(&cx.image.brokers, &assignment.brokers, factor)?;
+        if assignment.brokers.len() > most(cx) {
+            return Err(AssignmentError::NotServed { wanted: assignment.brokers.len(), most: most(cx) }.into());
+        }
         factor = Some(assignment.brokers.len());
         if by_number.insert(assignment.partition, &assignment.brokers).is_some() {
             return Err(AssignmentError::NotConsecutive.into());
@@ -293,14 +309,14 @@ fn unused_id(cx: &mut Context<'_>) -> Uuid {
 }
 
 /// Asks for topics to be deleted; each succeeds or fails by itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DeleteTopics {
     /// The topics, by name or by id.
     pub topics: Vec<TopicReference>,
 }
 
 /// A topic, by name or by id. Clients must give exactly one of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TopicReference {
     /// The name.
     pub name: Option<ByteString>,
@@ -321,7 +337,7 @@ impl TopicReference {
 }
 
 /// Why a topic is not deleted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum DeleteTopicError {
     /// No topic of that name.
     #[error("There is no topic of that name.")]
@@ -331,7 +347,7 @@ pub enum DeleteTopicError {
     UnknownId,
     /// Named more than once.
     #[error("The request has this topic more than once, by {0}.")]
-    Duplicate(&'static str),
+    Duplicate(Cow<'static, str>),
     /// Neither name nor id.
     #[error("Neither the name nor the id of a topic is given.")]
     Neither,
@@ -341,7 +357,7 @@ pub enum DeleteTopicError {
 }
 
 /// Each topic of the request once, in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteTopicsResponse {
     /// What was asked for (completed with name and id where the topic exists) and what became of it.
     pub topics: Vec<(TopicReference, Result<(), DeleteTopicError>)>,
@@ -363,14 +379,14 @@ impl Command for DeleteTopics {
                 (None, _) => continue,
                 (Some(_), Some(_)) if !reference.id.is_zero() => Err(DeleteTopicError::Both),
                 (Some(_), None) if reference.id.is_zero() => Err(DeleteTopicError::Neither),
-                (Some(times), Some(_)) if times > 1 => Err(DeleteTopicError::Duplicate("name")),
-                (Some(times), None) if times > 1 => Err(DeleteTopicError::Duplicate("id")),
+                (Some(times), Some(_)) if times > 1 => Err(DeleteTopicError::Duplicate("name".into())),
+                (Some(times), None) if times > 1 => Err(DeleteTopicError::Duplicate("id".into())),
                 _ => find(cx, &reference),
             };
             // Once by name and once by id is twice as well.
             let found = found.and_then(|topic| match deleted.insert(topic.id) {
                 true => Ok(topic),
-                false => Err(DeleteTopicError::Duplicate("id")),
+                false => Err(DeleteTopicError::Duplicate("id".into())),
             });
             match found {
                 Ok(topic) => {

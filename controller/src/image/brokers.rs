@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use bytestring::ByteString;
 use goatq_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::ordered::OrderedMap;
 
 /// How a listener is secured, with Kafka's ids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SecurityProtocol {
     /// Neither encryption nor authentication.
     #[default]
@@ -72,7 +73,7 @@ impl FromStr for SecurityProtocol {
 }
 
 /// Where a node is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Name of the listener.
     pub listener: ByteString,

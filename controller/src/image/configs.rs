@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::ordered::OrderedMap;
 
 /// What kind of thing a configuration belongs to, with Kafka's resource ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ConfigKind {
     /// A topic, by name.
     Topic,
@@ -52,7 +54,7 @@ impl fmt::Display for ConfigKind {
 }
 
 /// Something that can be configured.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConfigResource {
     /// What it is.
     pub kind: ConfigKind,

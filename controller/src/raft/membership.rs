@@ -7,6 +7,7 @@ use goatq_protocol::{
     Uuid,
     wire::{DecodeError, EncodeError, Message, Versioned},
 };
+use serde::{Deserialize, Serialize};
 
 use super::Membership;
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// A node of the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuorumNode {
     /// Id of the log directory that holds its metadata log; zero when it is not known yet.
     pub directory_id: Uuid,

@@ -4,10 +4,12 @@
 //! who may connect and how a peer proves who it is are affairs of the one who implements it. The receiving side hands the request
 //! to [`crate::Controller::handle`].
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use openraft::{
-    AnyError, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
+    AnyError, EntryPayload, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
     errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
     raft::{
@@ -17,7 +19,13 @@ use openraft::{
     type_config::alias::{SnapshotOf, VoteOf},
 };
 
-use super::{MetadataRaft, QuorumNode, SnapshotMeta, Vote, snapshot::SnapshotData};
+use parking_lot::RwLock;
+
+use super::{Entry, Membership, MetadataRaft, QuorumNode, SnapshotMeta, Vote, snapshot::SnapshotData};
+use crate::{image::Endpoint, service::SubmitError};
+
+/// Bytes of records from which a request takes no more entries.
+const APPEND_BYTES: usize = 1 << 20;
 
 /// What one node of the quorum asks of another.
 #[derive(Debug)]
@@ -39,6 +47,30 @@ pub enum QuorumRequest {
     },
     /// Become the leader.
     TransferLeader(TransferLeaderRequest<MetadataRaft>),
+    /// Do this as the leader of the quorum, or pass it on to whoever is.
+    Call(LeaderCall),
+}
+
+/// Something only the leader can do: [`crate::service::calls`] knows what there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderCall {
+    /// What to do.
+    pub name: ByteString,
+    /// With what, as JSON.
+    pub body: Bytes,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Whether a node passed it on already; then the next one does not.
+    pub relayed: bool,
+}
+
+/// The answer to a [`LeaderCall`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallAnswer {
+    /// What was answered, as JSON, or why nothing was done.
+    pub result: Result<Bytes, SubmitError>,
+    /// How far the metadata log was applied where it was answered: who has seen as much sees what was done.
+    pub applied: i64,
 }
 
 /// What a node of the quorum answers.
@@ -52,6 +84,8 @@ pub enum QuorumResponse {
     Snapshot(SnapshotResponse<MetadataRaft>),
     /// To [`QuorumRequest::TransferLeader`].
     TransferLeader(TransferLeaderResponse<MetadataRaft>),
+    /// To [`QuorumRequest::Call`].
+    Call(CallAnswer),
 }
 
 /// Why no answer came.
@@ -62,6 +96,8 @@ pub struct TransportError {
     pub target: u64,
     /// Why.
     pub reason: String,
+    /// Whether the node may have got the request all the same.
+    pub sent: bool,
 }
 
 /// The answer to a request, to come.
@@ -80,7 +116,35 @@ pub struct NoTransport;
 
 impl QuorumTransport for NoTransport {
     fn send(&self, target: u64, _node: &QuorumNode, _request: QuorumRequest, _deadline: Duration) -> QuorumReply {
-        Box::pin(async move { Err(TransportError { target, reason: "this node has no quorum network".to_owned() }) })
+        Box::pin(async move {
+            Err(TransportError { target, reason: "this node has no quorum network".to_owned(), sent: false })
+        })
+    }
+}
+
+/// The nodes of the quorum as the applied log has them. Openraft may go on with what it knew of a node when it began to talk to it.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    nodes: Arc<RwLock<BTreeMap<u64, QuorumNode>>>,
+    /// Where this node was told that others are. That counts more: a cluster whose nodes have all moved would not find together again.
+    configured: Arc<BTreeMap<u64, Vec<Endpoint>>>,
+}
+
+impl Members {
+    pub(crate) fn new(configured: BTreeMap<u64, Vec<Endpoint>>) -> Self {
+        Members { nodes: Arc::default(), configured: Arc::new(configured) }
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<QuorumNode> {
+        let mut node = self.nodes.read().get(&id).cloned()?;
+        if let Some(endpoints) = self.configured.get(&id) {
+            node.endpoints.clone_from(endpoints);
+        }
+        Some(node)
+    }
+
+    pub(crate) fn set(&self, membership: &Membership) {
+        *self.nodes.write() = membership.nodes().map(|(id, node)| (*id, node.clone())).collect();
     }
 }
 
@@ -88,11 +152,12 @@ impl QuorumTransport for NoTransport {
 #[derive(Clone)]
 pub(crate) struct Network {
     transport: Arc<dyn QuorumTransport>,
+    members: Members,
 }
 
 impl Network {
-    pub(crate) fn new(transport: Arc<dyn QuorumTransport>) -> Self {
-        Network { transport }
+    pub(crate) fn new(transport: Arc<dyn QuorumTransport>, members: Members) -> Self {
+        Network { transport, members }
     }
 }
 
@@ -100,7 +165,7 @@ impl RaftNetworkFactory<MetadataRaft> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &QuorumNode) -> Peer {
-        Peer { target, node: node.clone(), transport: self.transport.clone() }
+        Peer { target, node: node.clone(), transport: self.transport.clone(), members: self.members.clone() }
     }
 }
 
@@ -109,6 +174,7 @@ pub(crate) struct Peer {
     target: u64,
     node: QuorumNode,
     transport: Arc<dyn QuorumTransport>,
+    members: Members,
 }
 
 type Rpc<T> = Result<T, RPCError<MetadataRaft>>;
@@ -124,8 +190,22 @@ fn confused() -> Unreachable<MetadataRaft> {
 
 impl Peer {
     async fn call(&self, request: QuorumRequest, option: &RPCOption) -> Result<QuorumResponse, TransportError> {
-        self.transport.send(self.target, &self.node, request, option.soft_ttl()).await
+        let newest = self.members.get(self.target);
+        self.transport.send(self.target, newest.as_ref().unwrap_or(&self.node), request, option.soft_ttl()).await
     }
+}
+
+/// How many entries fit a request: one at least, however long it is.
+fn entries_within(entries: &[Entry], limit: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fit = entries.iter().take_while(|entry| {
+        let before = bytes;
+        if let EntryPayload::Normal(data) = &entry.payload {
+            bytes = bytes.saturating_add(data.records.len());
+        }
+        before == 0 || bytes <= limit
+    });
+    fit.count()
 }
 
 impl RaftNetworkV2<MetadataRaft> for Peer {
@@ -133,10 +213,17 @@ impl RaftNetworkV2<MetadataRaft> for Peer {
 
     async fn append_entries(
         &mut self,
-        rpc: AppendEntriesRequest<MetadataRaft>,
+        mut rpc: AppendEntriesRequest<MetadataRaft>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<MetadataRaft>> {
+        let kept = entries_within(&rpc.entries, APPEND_BYTES);
+        let cut = kept < rpc.entries.len();
+        rpc.entries.truncate(kept);
+        let last = rpc.entries.last().map(|entry| entry.log_id);
         match self.call(QuorumRequest::Append(rpc), &option).await {
+            Ok(QuorumResponse::Append(AppendEntriesResponse::Success)) if cut => {
+                Ok(AppendEntriesResponse::PartialSuccess(last))
+            }
             Ok(QuorumResponse::Append(response)) => Ok(response),
             Ok(_) => Err(confused().into()),
             Err(error) => Err(unreachable(&error).into()),

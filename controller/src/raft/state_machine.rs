@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::{
     Applied, EntryData, LogId, MetadataRaft, StoredMembership,
+    network::Members,
     snapshot::{self, SnapshotContent, SnapshotData, SnapshotStore},
 };
 use crate::{
@@ -27,6 +28,7 @@ pub struct StateMachine {
     membership: StoredMembership,
     published: watch::Sender<SharedImage>,
     snapshots: Arc<Mutex<SnapshotStore>>,
+    members: Members,
 }
 
 impl fmt::Debug for StateMachine {
@@ -41,13 +43,15 @@ impl StateMachine {
         snapshots: SnapshotStore,
         content: Option<SnapshotContent>,
         published: watch::Sender<SharedImage>,
+        members: Members,
     ) -> StateMachine {
         let (image, applied, membership) = match content {
             Some(content) => (content.image, content.last, content.membership),
             None => (MetadataImage::default(), None, StoredMembership::default()),
         };
         let machine =
-            StateMachine { image, applied, membership, published, snapshots: Arc::new(Mutex::new(snapshots)) };
+            StateMachine { image, applied, membership, published, snapshots: Arc::new(Mutex::new(snapshots)), members };
+        machine.members.set(machine.membership.membership());
         machine.publish();
         machine
     }
@@ -98,6 +102,7 @@ impl RaftStateMachine<MetadataRaft> for StateMachine {
                 EntryPayload::Normal(data) => self.apply_data(index, data)?,
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                    self.members.set(membership);
                     Applied::Done
                 }
             };
@@ -134,6 +139,7 @@ impl RaftStateMachine<MetadataRaft> for StateMachine {
         self.image = content.image;
         self.applied = content.last;
         self.membership = content.membership;
+        self.members.set(self.membership.membership());
         self.publish();
         Ok(())
     }

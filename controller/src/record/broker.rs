@@ -61,10 +61,10 @@ pub struct BrokerChangeRecord {
     /// The epoch of the registration that is changed.
     pub broker_epoch: i64,
     /// -1 unfences it, 1 fences it, 0 leaves it.
-    #[field(tag = 0)]
+    #[field(tag = 0, default = "0")]
     pub fenced: i8,
     /// 1 says that it is about to stop, 0 leaves it.
-    #[field(tag = 1)]
+    #[field(tag = 1, default = "0")]
     pub in_controlled_shutdown: i8,
     /// Its log directories that are in order, when that changed.
     #[field(tag = 2)]

@@ -1,21 +1,32 @@
 //! Starting the controller: opening what is on disk, forming the quorum, becoming its leader.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver};
-use tokio::sync::{mpsc, watch};
+use parking_lot::Mutex;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
-    ClusterConfig, Controller, MetadataQuorum, MetadataStorage, QuorumNode, Running, StartError, SubmitError,
+    ClusterConfig, Controller, MetadataQuorum, MetadataStorage, QuorumNode, QuorumTiming, Running, StartError,
+    SubmitError, UNKNOWN_NODE,
     writer::{QUEUE, Rules, Writer},
 };
 use crate::{
     decide::{ConfigValidator, cluster::FormCluster},
     entropy::Entropy,
     image::SharedImage,
+    liveness::BrokerSessions,
     raft::{
         log_store::{self, LogStore},
-        network::{Network, QuorumTransport},
+        network::{Members, Network, QuorumTransport},
         snapshot::{SnapshotContent, SnapshotStore},
         state_machine::StateMachine,
     },
@@ -41,11 +52,13 @@ pub(super) async fn start(
     let (log_store, snapshots, content) = opened.map_err(|error| StartError::Storage(error.to_string()))?;
     let log = log_store.log().clone();
     let (published, images) = watch::channel(SharedImage::default());
-    let machine = StateMachine::new(snapshots, content, published);
+    let told = voters.iter().filter(|(_, node)| !node.endpoints.is_empty());
+    let members = Members::new(told.map(|(id, node)| (*id, node.endpoints.clone())).collect());
+    let machine = StateMachine::new(snapshots, content, published, members.clone());
     let raft_config = Arc::new(raft_config(&config)?);
-    let raft = MetadataQuorum::new(u64::from(node_id), raft_config, Network::new(transport), log_store, machine)
-        .await
-        .map_err(raft_error)?;
+    let network = Network::new(transport.clone(), members.clone());
+    let raft =
+        MetadataQuorum::new(u64::from(node_id), raft_config, network, log_store, machine).await.map_err(raft_error)?;
     let (queue, jobs) = mpsc::channel(QUEUE);
     let (stop, stopped) = watch::channel(false);
     let rules = Rules {
@@ -56,9 +69,30 @@ pub(super) async fn start(
     };
     let writer = Writer { raft: raft.clone(), queue: jobs, images: images.clone(), stop: stopped, rules };
     let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
-    let controller = Controller { running: Arc::new(Running { raft, queue, images, stop, writer, log, offload }) };
+    let running = Running {
+        raft,
+        queue,
+        images,
+        stop,
+        writer,
+        log,
+        offload,
+        transport,
+        members,
+        servers: servers(&config),
+        next_server: AtomicUsize::new(0),
+        patience: config.patience,
+        started: Instant::now(),
+        sessions: Mutex::new(BrokerSessions::new(config.session_timeout, config.node_id)),
+        refused: watch::Sender::new(None),
+        admitting: tokio::sync::Mutex::default(),
+    };
+    let controller = Controller { running: Arc::new(running) };
     match form(&controller, &config, voters).await {
-        Ok(()) => Ok(controller),
+        Ok(()) => {
+            attend(&controller, &config);
+            Ok(controller)
+        }
         Err(error) => {
             controller.shutdown().await;
             Err(error)
@@ -70,6 +104,27 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
     StartError::Raft(error.to_string())
 }
 
+/// What a node does besides in a quorum of several: it makes itself known, and when it leads it keeps an eye on brokers.
+fn attend(controller: &Controller, config: &ClusterConfig) {
+    if controller.running.in_quorum() || !config.endpoints.is_empty() {
+        let node = QuorumNode { directory_id: config.directory_id, endpoints: config.endpoints.clone() };
+        tokio::spawn(controller.clone().announce(node));
+    }
+    if config.timing != QuorumTiming::ALONE {
+        tokio::spawn(controller.clone().keep_sessions());
+    }
+}
+
+/// Whom to ask when the leader is not known: the configured voters, or the servers whose ids are not known.
+fn servers(config: &ClusterConfig) -> Vec<(u64, QuorumNode)> {
+    let voters = config.voters.iter().filter(|(id, _)| **id != config.node_id);
+    let voters = voters.filter_map(|(id, node)| Some((u64::try_from(*id).ok()?, node.clone())));
+    let unknown = (UNKNOWN_NODE..).zip(&config.servers);
+    let unknown =
+        unknown.map(|(id, endpoint)| (id, QuorumNode { endpoints: vec![endpoint.clone()], ..QuorumNode::default() }));
+    voters.chain(unknown).collect()
+}
+
 /// The voters of a new quorum.
 fn voters(config: &ClusterConfig, node_id: u64) -> Result<BTreeMap<u64, QuorumNode>, StartError> {
     let mut voters = BTreeMap::new();
@@ -77,11 +132,12 @@ fn voters(config: &ClusterConfig, node_id: u64) -> Result<BTreeMap<u64, QuorumNo
         let id = u64::try_from(*id).map_err(|_| StartError::Config(format!("voter id {id} is negative")))?;
         voters.insert(id, node.clone());
     }
-    if voters.is_empty() {
+    if voters.is_empty() && config.servers.is_empty() {
         voters.insert(node_id, QuorumNode { directory_id: config.directory_id, endpoints: Vec::new() });
     }
-    if voters.len() > 1 && config.cluster_id.is_none() {
-        return Err(StartError::Config("a quorum of several voters needs a cluster id that all of them know".into()));
+    let joins = !voters.contains_key(&node_id);
+    if (voters.len() > 1 || joins) && config.cluster_id.is_none() {
+        return Err(StartError::Config("a quorum of several nodes needs a cluster id that all of them know".into()));
     }
     Ok(voters)
 }
@@ -141,6 +197,9 @@ async fn form(
 ) -> Result<(), StartError> {
     let raft = &controller.running.raft;
     let new = !raft.is_initialized().await.map_err(raft_error)?;
+    if !new {
+        check_voters(raft, &voters).await?;
+    }
     if new && voters.contains_key(raft.node_id()) {
         raft.initialize(voters).await.map_err(raft_error)?;
     }
@@ -156,12 +215,28 @@ async fn form(
             raft.trigger().elect(false).await.map_err(raft_error)?;
         }
         lead(raft).await?;
-        let formed = controller.submit(form).await;
+        let formed = controller.submit_here(form).await;
         formed.map_err(|error| StartError::Raft(error.to_string()))??;
-    } else {
+    } else if config.voters.contains_key(&config.node_id) {
         tokio::spawn(form_when_leading(controller.clone(), form));
     }
     Ok(())
+}
+
+/// A quorum that exists knows its voters. Starting one of them for another quorum would make two clusters of one.
+async fn check_voters(raft: &MetadataQuorum, configured: &BTreeMap<u64, QuorumNode>) -> Result<(), StartError> {
+    let known = raft.with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<BTreeSet<_>>());
+    let known = known.await.map_err(raft_error)?;
+    let configured: BTreeSet<_> = configured.keys().copied().collect();
+    // A node without a vote may know fewer voters than there are, and may have been told none.
+    let votes = known.contains(raft.node_id());
+    if known.is_empty() || known == configured || !(votes || configured.contains(raft.node_id())) {
+        return Ok(());
+    }
+    Err(StartError::Config(format!(
+        "the voters of the metadata log are nodes {known:?}, but nodes {configured:?} are configured: the voters of a quorum cannot be \
+         changed by configuration"
+    )))
 }
 
 /// Waits until this node leads.
@@ -190,7 +265,7 @@ async fn form_when_leading(controller: Controller, form: FormCluster) {
         }
         let leads = metrics.borrow_watched().state.is_leader();
         if leads {
-            match controller.submit(form.clone()).await {
+            match controller.submit_here(form.clone()).await {
                 Ok(Err(wrong)) => return tracing::error!(error = %wrong, "this node is of another cluster"),
                 Err(SubmitError::Stopped) => return,
                 Ok(Ok(_)) | Err(_) => {}

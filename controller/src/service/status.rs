@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openraft::RaftMetrics;
+use openraft::{Instant, RaftMetrics};
 
 use super::QuorumStatus;
 use crate::raft::{LogId, MetadataRaft};
@@ -22,6 +22,10 @@ pub(super) fn status(metrics: &RaftMetrics<MetadataRaft>, applied_index: i64) ->
         ids.into_iter().map(|id| (node(id), membership.get_node(&id).cloned().unwrap_or_default())).collect()
     };
     let replicated = metrics.replication.iter().flatten().map(|(id, matched)| (node(*id), of(*matched)));
+    let heard = metrics.heartbeat.iter().flatten().filter_map(|(id, heard)| {
+        let elapsed = heard.as_ref()?.elapsed();
+        Some((node(*id), u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
+    });
     QuorumStatus {
         node_id: node(metrics.id),
         leader: metrics.current_leader.map(node),
@@ -33,6 +37,7 @@ pub(super) fn status(metrics: &RaftMetrics<MetadataRaft>, applied_index: i64) ->
         applied_index,
         snapshot_index: of(metrics.snapshot),
         replicated: replicated.collect(),
+        heard_ms: heard.collect(),
         failure: metrics.running_state.as_ref().err().map(|fatal| fatal.to_string()),
     }
 }

@@ -218,7 +218,7 @@ fn complete_all(jobs: impl IntoIterator<Item = Box<dyn Job>>, outcome: Result<()
     }
 }
 
-fn submit_error(error: RaftError<MetadataRaft, ClientWriteError<MetadataRaft>>) -> SubmitError {
+pub(super) fn submit_error(error: RaftError<MetadataRaft, ClientWriteError<MetadataRaft>>) -> SubmitError {
     match error {
         RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
             SubmitError::NotLeader { leader: forward.leader_id.and_then(|id| i32::try_from(id).ok()) }

@@ -83,7 +83,7 @@ impl World {
         let mut cx = Context {
             image: &before,
             validator: &Anything,
-            defaults: &TopicDefaults { num_partitions: 2, replication_factor: 1 },
+            defaults: &TopicDefaults { num_partitions: 2, replication_factor: 1, ..TopicDefaults::default() },
             supported: &supported,
             entropy: &mut self.entropy,
         };

@@ -71,7 +71,7 @@ impl Default for World {
         World {
             image: MetadataImage::default(),
             entropy: Entropy::from_number(7),
-            defaults: TopicDefaults { num_partitions: 2, replication_factor: 1 },
+            defaults: TopicDefaults { num_partitions: 2, replication_factor: 1, ..TopicDefaults::default() },
             supported: SupportedFeatures::current(),
         }
     }
@@ -144,6 +144,7 @@ impl World {
                 self.defaults = TopicDefaults {
                     num_partitions: line.number("partitions", 1),
                     replication_factor: line.number("rf", 1),
+                    max_replication_factor: line.number("most", i16::MAX),
                 };
                 String::new()
             }

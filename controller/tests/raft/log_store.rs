@@ -8,6 +8,7 @@ use goatq_controller::{
     raft::{
         MetadataRaft,
         log_store::{LogStore, directory},
+        network::Members,
         snapshot::SnapshotStore,
         state_machine::StateMachine,
     },
@@ -37,7 +38,7 @@ impl StoreBuilder<MetadataRaft, LogStore, StateMachine, ()> for Builder {
         let log_store = LogStore::open(&storage, 1, support::directory_id(1)).unwrap();
         let (snapshots, content) = SnapshotStore::open(storage.disk.clone(), &directory(&storage)).unwrap();
         let (published, _) = watch::channel(SharedImage::default());
-        Ok(((), log_store, StateMachine::new(snapshots, content, published)))
+        Ok(((), log_store, StateMachine::new(snapshots, content, published, Members::default())))
     }
 }
 

@@ -16,14 +16,17 @@ use goatq_controller::{
     raft::network::{QuorumReply, QuorumRequest, QuorumTransport, TransportError},
     service::{ClusterConfig, QuorumNode, QuorumTiming, SubmitError},
 };
+use goatq_protocol::Uuid;
 use goatq_storage::io::sim::SimDisk;
 use parking_lot::Mutex;
 
 /// Everybody's way to everybody, and who is cut off.
 #[derive(Clone, Default)]
-struct Wires {
-    nodes: Arc<Mutex<BTreeMap<u64, Controller>>>,
-    cut_off: Arc<Mutex<BTreeSet<u64>>>,
+pub(crate) struct Wires {
+    pub(crate) nodes: Arc<Mutex<BTreeMap<u64, Controller>>>,
+    pub(crate) cut_off: Arc<Mutex<BTreeSet<u64>>>,
+    /// The disks that are in the nodes: as on a real network, nobody talks Raft to a node with another one than he knows of.
+    disks: Arc<Mutex<BTreeMap<u64, Uuid>>>,
 }
 
 /// The wires as one node sees them.
@@ -33,11 +36,17 @@ struct Plug {
 }
 
 impl QuorumTransport for Plug {
-    fn send(&self, target: u64, _node: &QuorumNode, request: QuorumRequest, deadline: Duration) -> QuorumReply {
+    fn send(&self, target: u64, node: &QuorumNode, request: QuorumRequest, deadline: Duration) -> QuorumReply {
         let (from, wires) = (self.from, self.wires.clone());
+        let known = node.directory_id;
+        let other_disk = wires.disks.lock().get(&target).is_some_and(|disk| *disk != known) && !known.is_zero();
+        if other_disk && !matches!(request, QuorumRequest::Call(_)) {
+            let reason = "it has another disk".to_owned();
+            return Box::pin(async move { Err(TransportError { target, reason, sent: false }) });
+        }
         let open = move |wires: &Wires| wires.cut_off.lock().is_disjoint(&BTreeSet::from([from, target]));
         Box::pin(async move {
-            let lost = |reason: &str| TransportError { target, reason: reason.to_owned() };
+            let lost = |reason: &str| TransportError { target, reason: reason.to_owned(), sent: true };
             tokio::time::sleep(Duration::from_millis(1)).await;
             let node = wires.nodes.lock().get(&target).cloned();
             let Some(node) = node.filter(|_| open(&wires)) else {
@@ -52,20 +61,20 @@ impl QuorumTransport for Plug {
     }
 }
 
-struct Quorum {
-    wires: Wires,
+pub(crate) struct Quorum {
+    pub(crate) wires: Wires,
     disks: BTreeMap<u64, SimDisk>,
     lives: u8,
 }
 
-const NODES: [u64; 3] = [1, 2, 3];
+pub(crate) const NODES: [u64; 3] = [1, 2, 3];
 
-fn number(node: u64) -> i32 {
+pub(crate) fn number(node: u64) -> i32 {
     i32::try_from(node).unwrap()
 }
 
 impl Quorum {
-    async fn start() -> Quorum {
+    pub(crate) async fn start() -> Quorum {
         let disks = NODES.into_iter().map(|node| (node, SimDisk::new(node))).collect();
         let mut quorum = Quorum { wires: Wires::default(), disks, lives: 0 };
         for node in NODES {
@@ -74,35 +83,46 @@ impl Quorum {
         quorum
     }
 
-    async fn start_node(&mut self, node: u64) {
+    pub(crate) async fn start_node(&mut self, node: u64) {
+        self.start_with(node, directory_id(number(node))).await;
+    }
+
+    /// Starts a node with a log directory; one that is none of [`NODES`] has no vote.
+    pub(crate) async fn start_with(&mut self, node: u64, directory: Uuid) {
         self.lives += 1;
         let voter = |node| QuorumNode { directory_id: directory_id(number(node)), endpoints: Vec::new() };
         let config = ClusterConfig {
             cluster_id: Some("three-three-three-thre".into()),
             voters: NODES.into_iter().map(|node| (number(node), voter(node))).collect(),
             timing: QuorumTiming { snapshot_every: 20, ..QuorumTiming::default() },
-            ..ClusterConfig::single(number(node), directory_id(number(node)), [self.lives; 32])
+            ..ClusterConfig::single(number(node), directory, [self.lives; 32])
         };
+        self.wires.disks.lock().insert(node, directory);
         let plug = Arc::new(Plug { from: node, wires: self.wires.clone() });
-        let storage = sim_storage(&self.disks[&node]);
+        let storage = sim_storage(self.disks.entry(node).or_insert_with(|| SimDisk::new(node)));
         let controller = Controller::start_in_quorum(config, storage, Arc::new(AnyConfig), plug).await.unwrap();
         self.wires.nodes.lock().insert(node, controller);
     }
 
     /// Cuts the power of a node.
-    async fn crash(&mut self, node: u64) {
+    pub(crate) async fn crash(&mut self, node: u64) {
         let controller = self.wires.nodes.lock().remove(&node).unwrap();
         let disk = self.disks[&node].crash();
         controller.shutdown().await;
         self.disks.insert(node, disk);
     }
 
-    fn node(&self, node: u64) -> Controller {
+    /// Puts an empty disk into a node that does not run.
+    pub(crate) fn wipe(&mut self, node: u64) {
+        self.disks.insert(node, SimDisk::new(node + 100));
+    }
+
+    pub(crate) fn node(&self, node: u64) -> Controller {
         self.wires.nodes.lock()[&node].clone()
     }
 
     /// Waits until a node that is not cut off leads, and the cluster has its id.
-    async fn leader(&self) -> u64 {
+    pub(crate) async fn leader(&self) -> u64 {
         loop {
             tokio::time::sleep(Duration::from_millis(20)).await;
             for (node, controller) in self.wires.nodes.lock().iter() {
@@ -116,7 +136,7 @@ impl Quorum {
     }
 
     /// Sets a value through whoever leads.
-    async fn set(&self, value: u32) {
+    pub(crate) async fn set(&self, value: u32) {
         loop {
             let leader = self.node(self.leader().await);
             match leader.submit(set(value)).await {
@@ -128,7 +148,7 @@ impl Quorum {
     }
 
     /// Waits until all nodes have the same image with that value in it.
-    async fn agree_on(&self, value: u32) {
+    pub(crate) async fn agree_on(&self, value: u32) {
         loop {
             let images: Vec<_> = self.wires.nodes.lock().values().map(Controller::image).collect();
             let has = images.iter().all(|image| image.configs.value(&resource(), "k") == Some(&value.to_string()));
@@ -144,7 +164,7 @@ fn resource() -> ConfigResource {
     ConfigResource::all_brokers()
 }
 
-fn set(value: u32) -> AlterConfigs {
+pub(crate) fn set(value: u32) -> AlterConfigs {
     AlterConfigs {
         resources: vec![(resource(), vec![("k".into(), Some(value.to_string().into()))])],
         validate_only: false,
@@ -158,7 +178,7 @@ async fn every_node_gets_every_change() {
     quorum.set(1).await;
     quorum.agree_on(1).await;
     let follower = NODES.into_iter().find(|node| *node != leader).unwrap();
-    let refused = quorum.node(follower).submit(set(2)).await.unwrap_err();
+    let refused = quorum.node(follower).submit_here(set(2)).await.unwrap_err();
     assert_eq!(refused, SubmitError::NotLeader { leader: Some(number(leader)) });
     let status = quorum.node(leader).status();
     assert_eq!(status.voters.len(), 3);
@@ -175,7 +195,7 @@ async fn another_leads_when_the_leader_is_cut_off() {
     // The old leader does not know yet. What it is asked may not happen.
     let asked = tokio::spawn({
         let old = quorum.node(old);
-        async move { old.submit(set(99)).await }
+        async move { old.submit_here(set(99)).await }
     });
     quorum.set(2).await;
     let new = quorum.leader().await;

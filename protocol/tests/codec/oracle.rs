@@ -56,6 +56,7 @@ fn oracle(key: ApiKey, half: Half, version: i16, bytes: &[u8]) -> Option<Vec<u8>
         DeleteGroups DeleteGroupsRequest DeleteGroupsResponse;
         IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
         OffsetDelete OffsetDeleteRequest OffsetDeleteResponse;
+        DescribeQuorum DescribeQuorumRequest DescribeQuorumResponse;
         UpdateFeatures UpdateFeaturesRequest UpdateFeaturesResponse;
         DescribeCluster DescribeClusterRequest DescribeClusterResponse;
         DescribeProducers DescribeProducersRequest DescribeProducersResponse;

@@ -1,0 +1,226 @@
+//! What the leader of the quorum does beside deciding: it takes in nodes, hears brokers, and fences those that fall silent; and how a
+//! node makes itself known to it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use openraft::{ChangeMembers, async_runtime::watch::WatchReceiver};
+use tokio::time::Instant;
+
+use super::{Controller, QuorumNode, QuorumStatus, SubmitError, calls::Announce, writer::submit_error};
+use crate::{
+    decide::brokers::{BrokerChange, ChangeBroker, UnknownBroker, registered},
+    image::MetadataImage,
+    liveness::{BrokerHeartbeat, HeartbeatAnswer, change},
+    raft::admission::{Admission, Refusal, admit},
+};
+
+/// A voter that was heard this many milliseconds ago at most can be handed the leadership.
+const HEARD_LATELY: u64 = 2_000;
+/// Between two attempts to be taken in.
+const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
+
+impl Controller {
+    /// Tells the leader that a broker is alive, and what of it is to change.
+    ///
+    /// # Errors
+    /// The leader was not reached; a broker asks again. [`UnknownBroker`]: it has to register anew.
+    pub async fn heartbeat(
+        &self,
+        beat: BrokerHeartbeat,
+    ) -> Result<Result<HeartbeatAnswer, UnknownBroker>, SubmitError> {
+        self.call(beat).await
+    }
+
+    /// How the quorum is, as its leader sees it.
+    ///
+    /// # Errors
+    /// No leader was reached.
+    pub async fn describe(&self) -> Result<QuorumStatus, SubmitError> {
+        self.call(super::calls::Describe).await
+    }
+
+    /// Hands the leadership of the quorum to the voter that has most of the log, if this node leads and another voter is there; returns
+    /// when another one leads, or after `patience`. A node that stops in order so spares the others an election.
+    pub async fn resign(&self, patience: Duration) {
+        let status = self.status();
+        if !self.running.leads() {
+            return;
+        }
+        let others = status.voters.keys().filter(|id| **id != status.node_id);
+        let heard = others.filter(|id| status.heard_ms.get(id).is_some_and(|ago| *ago < HEARD_LATELY));
+        let Some(next) = heard.max_by_key(|id| status.replicated.get(id)) else { return };
+        let (Ok(next), mut metrics) = (u64::try_from(*next), self.running.raft.server_metrics()) else { return };
+        let own = *self.running.raft.node_id();
+        if self.running.raft.trigger().transfer_leader(next).await.is_err() {
+            return;
+        }
+        let handed_over = async {
+            while metrics.borrow_watched().current_leader.is_none_or(|leader| leader == own) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(patience, handed_over).await.is_err() {
+            tracing::debug!("no other voter leads yet");
+        }
+    }
+
+    /// Hears a broker, if this node leads.
+    pub(super) async fn beat(
+        &self,
+        beat: BrokerHeartbeat,
+    ) -> Result<Result<HeartbeatAnswer, UnknownBroker>, SubmitError> {
+        if !self.running.leads() {
+            return Err(self.not_leader());
+        }
+        let image = self.image();
+        let broker = match registered(&image, beat.id, beat.epoch) {
+            Ok(broker) => broker,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        let now = self.running.started.elapsed();
+        self.running.sessions.lock().heard(beat.id, beat.epoch, now);
+        let mut next = change(broker, leads_any(&image, beat.id), &beat);
+        // It gives up what it leads, then it is fenced: there is no third change.
+        for _ in 0..2 {
+            let Some(change_now) = next else { break };
+            let command = ChangeBroker { id: beat.id, epoch: beat.epoch, change: change_now };
+            if let Err(unknown) = self.submit_here(command).await? {
+                return Ok(Err(unknown));
+            }
+            let image = self.image();
+            let broker = image.brokers.get(beat.id);
+            next = broker.and_then(|broker| change(broker, leads_any(&image, beat.id), &beat));
+        }
+        let image = self.image();
+        let fenced = image.brokers.get(beat.id).is_none_or(|broker| broker.fenced);
+        let may_shut_down = beat.want_shut_down && !leads_any(&image, beat.id);
+        Ok(Ok(HeartbeatAnswer { fenced, may_shut_down }))
+    }
+
+    /// Takes a node into the quorum, or takes note of where it is now, if this node leads.
+    pub(super) async fn admit(&self, announce: Announce) -> Result<Result<(), Refusal>, SubmitError> {
+        if !self.running.leads() {
+            return Err(self.not_leader());
+        }
+        // Memberships change one after the other: who comes in between asks again.
+        let Ok(_turn) = self.running.admitting.try_lock() else { return Err(self.not_leader()) };
+        let Announce { node_id, node } = announce;
+        let raft = &self.running.raft;
+        let admission = {
+            let metrics = raft.server_metrics();
+            let now = metrics.borrow_watched();
+            if now.membership_config != now.committed_membership_config {
+                return Err(self.not_leader());
+            }
+            admit(now.membership_config.membership(), node_id, &node)
+        };
+        let id = u64::try_from(node_id).unwrap_or_default();
+        let written = match admission {
+            Err(refusal) => {
+                tracing::error!(%refusal, "a node is refused");
+                return Ok(Err(refusal));
+            }
+            Ok(Admission::Known) => return Ok(Ok(())),
+            Ok(Admission::Add) => {
+                tracing::info!(node = node_id, directory = %node.directory_id, "a node joins the quorum, without a vote");
+                raft.add_learner(id, node, false).await
+            }
+            Ok(Admission::Update { anew }) => {
+                if anew {
+                    tracing::warn!(node = node_id, directory = %node.directory_id, "a node begins anew with another disk");
+                    // Only fails where nothing was sent to the node yet: then there is nothing to take back.
+                    raft.trigger().allow_next_revert(&id, true).await.map_err(|_| SubmitError::Stopped)?.ok();
+                }
+                raft.change_membership(ChangeMembers::SetNodes(BTreeMap::from([(id, node)])), true).await
+            }
+        };
+        match written {
+            Ok(_) => Ok(Ok(())),
+            // Another change of the membership is under way: the node asks again.
+            Err(error) => Err(match submit_error(error) {
+                SubmitError::Defect(_) => self.not_leader(),
+                other => other,
+            }),
+        }
+    }
+
+    /// Makes this node known to the leader, once in its life; without it a node that has no vote gets no metadata.
+    pub(super) async fn announce(self, node: QuorumNode) {
+        let node_id = i32::try_from(*self.running.raft.node_id()).unwrap_or(i32::MAX);
+        let mut stop = self.running.stop.subscribe();
+        loop {
+            let call = self.call(Announce { node_id, node: node.clone() });
+            let answer = tokio::select! {
+                answer = call => answer,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match answer {
+                Ok(Ok(())) => return,
+                Ok(Err(refusal)) => {
+                    tracing::error!(%refusal, "the quorum refuses this node");
+                    self.running.refused.send_replace(Some(refusal));
+                    return;
+                }
+                Err(SubmitError::Stopped) => return,
+                Err(error) => tracing::debug!(%error, "the leader does not know this node yet"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ANNOUNCE_AGAIN) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Fences brokers that fall silent while this node leads. Sleeps until something changes or a session ends.
+    pub(super) async fn keep_sessions(self) {
+        let mut stop = self.running.stop.subscribe();
+        let (mut images, mut metrics) = (self.watch(), self.running.raft.server_metrics());
+        loop {
+            let wake = self.look_after_sessions().await;
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                changed = images.changed() => if changed.is_err() { return },
+                changed = metrics.changed() => if changed.is_err() { return },
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// One look; when the next one is due at the latest.
+    async fn look_after_sessions(&self) -> Option<Instant> {
+        let running = &self.running;
+        if !running.leads() {
+            running.sessions.lock().forget();
+            return None;
+        }
+        let (image, now) = (self.image(), running.started.elapsed());
+        let (expired, next) = {
+            let mut sessions = running.sessions.lock();
+            sessions.follow(image.brokers.unfenced().map(|broker| (broker.id, broker.epoch)), now);
+            (sessions.expired(now), sessions.next_end())
+        };
+        for (id, epoch) in &expired {
+            tracing::warn!(broker = id, epoch, "fenced: it was not heard within its session");
+            let fence = ChangeBroker { id: *id, epoch: *epoch, change: BrokerChange::Fence };
+            if let Err(error) = self.submit_here(fence).await {
+                tracing::debug!(broker = id, %error, "not fenced yet");
+            }
+        }
+        // What was not carried out is tried again; what was changes the image, which wakes this up.
+        let again = running.started + running.started.elapsed() + ANNOUNCE_AGAIN;
+        if expired.is_empty() { next.map(|next| running.started + next) } else { Some(again) }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn leads_any(image: &MetadataImage, broker: i32) -> bool {
+    image.topics.iter().any(|topic| topic.partitions.iter().any(|partition| partition.leader == broker))
+}
