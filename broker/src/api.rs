@@ -14,6 +14,7 @@ pub(crate) mod describe_configs;
 pub(crate) mod describe_groups;
 pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
+pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
@@ -73,6 +74,11 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// Whether the request came in on a listener of controllers.
+    fn on_controller(&self) -> bool {
+        self.node.config.current().quorum.listener_names.contains(&self.connection.listener)
+    }
+
     /// The reply that carries `response`.
     fn reply<R: Response>(&self, response: &R) -> Outcome {
         self.reply_with_files(response, Vec::new(), None)
@@ -100,12 +106,19 @@ impl RequestContext {
 /// Answers the frames of all connections of a node: `listeners.serve(config, workers, Arc::new(Dispatcher::new(node)), ..)`.
 pub struct Dispatcher {
     node: Arc<Node>,
+    /// Whether it answers on listeners of controllers, where only some APIs are served.
+    of_controller: bool,
 }
 
 impl Dispatcher {
     /// Answers for `node`.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node }
+        Self { node, of_controller: false }
+    }
+
+    /// Answers for `node` on its listeners of controllers.
+    pub fn of_controller(node: Arc<Node>) -> Self {
+        Self { node, of_controller: true }
     }
 
     fn start(&self, connection: &Arc<ConnectionInfo>, frame: Bytes) -> Result<Started, CloseReason> {
@@ -114,7 +127,8 @@ impl Dispatcher {
             HeaderError::Malformed(error) => CloseReason::InvalidRequest(error.to_string()),
         })?;
         let RequestHeader { api_key, api_version, correlation_id, client_id } = header;
-        let api = table::find(api_key.code()).ok_or(CloseReason::UnknownApi(api_key.code()))?;
+        let api = table::find(api_key.code()).filter(|api| !self.of_controller || api.is_on_controllers());
+        let api = api.ok_or(CloseReason::UnknownApi(api_key.code()))?;
         let (node, connection) = (Arc::clone(&self.node), Arc::clone(connection));
         let mut cx = RequestContext { node, connection, api_version, correlation_id, client_id };
         if api.versions.contains(api_version) {

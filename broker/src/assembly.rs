@@ -2,6 +2,7 @@
 //!
 //! [`start`] puts the parts together, [`RunningNode::shutdown`] takes them apart in reverse order.
 
+mod cluster;
 mod network;
 pub mod start;
 mod storage;
@@ -16,20 +17,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::health::{Health, Phase};
-use crate::net::server::Server;
+use crate::lifecycle::{Registration, give_up_leadership};
 use crate::node::Node;
+use start::Servers;
 pub use start::{NodeOptions, StartError};
 
 /// How long requests under way may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long another voter may take to become the leader of the quorum in place of this one.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// A node that serves, with what it takes to stop it.
 pub struct RunningNode {
     node: Arc<Node>,
-    server: Arc<Server>,
+    servers: Servers,
     dirs: Vec<Arc<LogDir>>,
-    broker_epoch: i64,
+    registration: Option<Registration>,
     addresses: BTreeMap<String, SocketAddr>,
+    quorum_addresses: BTreeMap<String, SocketAddr>,
     http_address: Option<SocketAddr>,
     health: Arc<Health>,
     tracker: TaskTracker,
@@ -51,7 +56,12 @@ impl RunningNode {
         &self.node
     }
 
-    /// Where each listener is bound, by its name.
+    /// Where each listener of controllers is bound, by its name.
+    pub fn quorum_addresses(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.quorum_addresses
+    }
+
+    /// Where each listener of clients is bound, by its name.
     pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
         &self.addresses
     }
@@ -59,6 +69,11 @@ impl RunningNode {
     /// Where metrics and health are served, if they are.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
+    }
+
+    /// The epoch of the broker's registration, -1 on a node that is only a controller.
+    fn broker_epoch(&self) -> i64 {
+        self.registration.as_ref().map_or(-1, Registration::epoch)
     }
 
     /// How the node is.
@@ -70,9 +85,10 @@ impl RunningNode {
     /// directories are marked as shut down cleanly.
     pub async fn shutdown(self) {
         self.health.enter(Phase::Stopping);
+        self.leave_cluster().await;
         self.node.fetch.stopping.cancel();
         // Members that wait for a rebalance would keep their connections open.
-        let drained = self.server.drain(DRAIN);
+        let drained = self.servers.clients.drain(DRAIN);
         let parked = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             self.node.groups.shut_down();
@@ -80,6 +96,10 @@ impl RunningNode {
         let (cut, ()) = tokio::join!(drained, parked);
         if cut > 0 {
             tracing::warn!(connections = cut, "connections were cut with requests unanswered");
+        }
+        if let Some(nodes) = &self.servers.nodes {
+            // Other nodes find another way at once, they need not be waited for.
+            nodes.drain(Duration::from_millis(200)).await;
         }
         self.node.controller.shutdown().await;
         self.cancel.cancel();
@@ -90,11 +110,23 @@ impl RunningNode {
         self.commits.wait().await;
     }
 
+    /// Hands over what this node leads: partitions to other brokers, the quorum to another voter.
+    async fn leave_cluster(&self) {
+        let config = self.node.config.current();
+        if config.quorum.votes_alone(self.node.id()) {
+            return;
+        }
+        if let Some(registration) = self.registration.as_ref().filter(|_| config.quorum.controlled_shutdown) {
+            give_up_leadership(registration).await;
+        }
+        self.node.controller.resign(HAND_OVER).await;
+    }
+
     async fn close_directories(&self) {
         for partition in self.node.partitions.all() {
             partition.close();
         }
-        let (dirs, now_ms, epoch) = (self.dirs.clone(), self.node.clock.wall_ms(), self.broker_epoch);
+        let (dirs, now_ms, epoch) = (self.dirs.clone(), self.node.clock.wall_ms(), self.broker_epoch());
         let close = move || {
             for dir in &dirs {
                 if let Err(error) = dir.close_clean(epoch, now_ms) {

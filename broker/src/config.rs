@@ -12,6 +12,7 @@ pub mod layers;
 pub mod listener;
 pub mod live;
 pub mod machine;
+mod quorum;
 mod rules;
 pub mod settings;
 pub mod table;

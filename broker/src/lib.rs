@@ -6,6 +6,7 @@
 //! - [`replication`]: what the leader of a partition knows of its replicas.
 //! - [`purgatory`]: where requests wait for offsets.
 //! - [`fetch`]: what Fetch remembers and how much it reads.
+//! - `quorum`: how the nodes of a cluster reach one another; `lifecycle`: a broker's registration and heartbeats.
 //! - [`config`]: the table of keys, where values come from, typed views of them.
 //! - [`node`]: what a request can reach.
 //! - [`assembly`]: puts a running node together from its parts, and takes it down again.
@@ -24,6 +25,7 @@ pub(crate) mod coordinator;
 pub mod fetch;
 pub mod health;
 pub mod http;
+pub(crate) mod lifecycle;
 pub mod loggers;
 pub(crate) mod metadata;
 pub mod metrics;
@@ -32,6 +34,7 @@ pub mod node;
 pub mod partition;
 pub(crate) mod producer_ids;
 pub mod purgatory;
+pub(crate) mod quorum;
 pub mod replication;
 pub(crate) mod scrape;
 pub(crate) mod tasks;

@@ -1,4 +1,4 @@
-//! librdkafka as the tests use it: against one node, with patience.
+//! librdkafka as the tests use it: with patience.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! Everything together: real nodes as processes, real clients against them.
 //!
 //! - [`node`]: starts, kills and restarts a `goatq` of its own, with its own port and its own folder.
+//! - [`cluster`]: several of them that form a cluster.
 //! - [`client`]: librdkafka as the tests use it.
 //! - [`peer`]: one raw connection.
 //! - [`ledger`]: what a client was told, against what the log says afterwards.
@@ -11,6 +12,7 @@
 #![allow(clippy::disallowed_methods, reason = "a harness of real processes reads files and waits in real time")]
 
 pub mod client;
+pub mod cluster;
 pub mod crash_image;
 pub mod ledger;
 pub mod node;

@@ -23,6 +23,8 @@ pub struct Node {
     port: u16,
     http_port: u16,
     settings: Vec<String>,
+    /// One more listener, with its address.
+    beside: Option<String>,
     process: Option<Child>,
 }
 
@@ -36,18 +38,31 @@ impl Node {
     /// As [`Node::start`], on a folder that may hold data already (in its `data`).
     pub fn start_in(folder: tempfile::TempDir, settings: &[&str]) -> anyhow::Result<Self> {
         let data = folder.path().join("data");
-        Self::start_with(folder, data, settings)
+        Self::start_with(folder, data, None, settings)
+    }
+
+    /// As [`Node::start`], with one more listener (`NAME://host:port`) beside the one for clients.
+    pub fn start_beside(listener: Option<&str>, settings: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("goatq-test-").tempdir()?;
+        let data = folder.path().join("data");
+        Self::start_with(folder, data, listener, settings)
     }
 
     /// As [`Node::start`], with its data in the folder `data`, which outlives the node.
     pub fn start_on(data: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("goatq-test-").tempdir()?;
-        Self::start_with(folder, data.to_owned(), settings)
+        Self::start_with(folder, data.to_owned(), None, settings)
     }
 
-    fn start_with(folder: tempfile::TempDir, data: PathBuf, settings: &[&str]) -> anyhow::Result<Self> {
+    fn start_with(
+        folder: tempfile::TempDir,
+        data: PathBuf,
+        beside: Option<&str>,
+        settings: &[&str],
+    ) -> anyhow::Result<Self> {
         let settings = settings.iter().map(|s| s.to_string()).collect();
-        let mut node = Self { folder, data, port: free_port()?, http_port: free_port()?, settings, process: None };
+        let (port, http_port, beside) = (free_port()?, free_port()?, beside.map(str::to_owned));
+        let mut node = Self { folder, data, port, http_port, settings, beside, process: None };
         // Between finding a port and using it somebody else may have got it.
         for _ in 0..PORTS {
             match node.restart() {
@@ -65,7 +80,8 @@ impl Node {
     pub fn restart(&mut self) -> anyhow::Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let mut command = Command::new(binary()?);
-        command.arg("serve").arg("--set").arg(format!("listeners=PLAINTEXT://{}", self.bootstrap()));
+        let beside = self.beside.iter().map(|listener| format!(",{listener}")).collect::<String>();
+        command.arg("serve").arg("--set").arg(format!("listeners=PLAINTEXT://{}{beside}", self.bootstrap()));
         command.arg("--set").arg(format!("log.dirs={}", self.data().display()));
         command.arg("--set").arg(format!("http.listener=127.0.0.1:{}", self.http_port));
         // What steers the tests is no configuration of the node.
@@ -180,7 +196,10 @@ impl Drop for Node {
 }
 
 /// A port that nobody listened on a moment ago.
-fn free_port() -> anyhow::Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

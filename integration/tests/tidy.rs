@@ -56,6 +56,8 @@ const PURE: &[&str] = &[
     "broker/src/fetch/planner.rs",
     "broker/src/replication",
     "broker/src/partition/validate.rs",
+    "broker/src/quorum/backoff.rs",
+    "broker/src/quorum/proof.rs",
 ];
 const IMPURE: &[&str] =
     &["tokio::", "std::fs::", "std::net::", "Instant::now", "SystemTime", "rand::", "std::thread", "std::env"];

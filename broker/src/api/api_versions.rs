@@ -31,7 +31,7 @@ pub(crate) async fn handle(cx: &RequestContext, request: ApiVersionsRequest) -> 
         ErrorCode::None => {}
         error => return ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() },
     }
-    let image = cx.node.image();
+    let (image, on_controller) = (cx.node.image(), cx.on_controller());
     // Clients of versions below 4 do not understand that a feature starts at 0 (KAFKA-17011).
     let lowest = if cx.api_version < 4 { 1 } else { 0 };
     let supported = SupportedFeatures::current();
@@ -50,7 +50,7 @@ pub(crate) async fn handle(cx: &RequestContext, request: ApiVersionsRequest) -> 
         })
         .collect();
     ApiVersionsResponse {
-        api_keys: table::all().iter().map(version).collect(),
+        api_keys: table::all().iter().filter(|api| !on_controller || api.is_on_controllers()).map(version).collect(),
         supported_features,
         finalized_features_epoch: image.applied_index,
         finalized_features,

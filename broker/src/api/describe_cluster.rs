@@ -10,12 +10,40 @@ use super::{RequestContext, authorized};
 
 /// The client asks about brokers.
 const BROKERS: i8 = 1;
-/// The client asks about controllers (KIP-919), which only a controller's listener answers.
+/// The client asks about controllers (KIP-919), which only a controller's listener answers, and nothing else.
 const CONTROLLERS: i8 = 2;
+
+/// The voters, where they are reached by the listener that the request came in on.
+fn controllers(cx: &RequestContext, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+    let status = cx.node.controller.status();
+    let voters = status.voters.iter().filter_map(|(id, voter)| {
+        let at = voter.endpoints.iter().find(|endpoint| endpoint.listener == *cx.connection.listener);
+        let at = at.or(voter.endpoints.first())?;
+        Some(DescribeClusterBroker {
+            broker_id: *id,
+            host: at.host.clone(),
+            port: at.port.into(),
+            rack: None,
+            is_fenced: false,
+        })
+    });
+    DescribeClusterResponse {
+        endpoint_type: CONTROLLERS,
+        cluster_id: cx.node.image().cluster_id.clone(),
+        controller_id: status.leader.unwrap_or(-1),
+        brokers: voters.collect(),
+        cluster_authorized_operations: authorized::on_cluster(request.include_cluster_authorized_operations),
+        ..DescribeClusterResponse::default()
+    }
+}
 
 pub(crate) async fn handle(cx: &RequestContext, request: DescribeClusterRequest) -> DescribeClusterResponse {
     let refused = match request.endpoint_type {
+        BROKERS if cx.on_controller() => {
+            Some((ErrorCode::MismatchedEndpointType, "The request was sent to an endpoint of type CONTROLLER"))
+        }
         BROKERS => None,
+        CONTROLLERS if cx.on_controller() => return controllers(cx, &request),
         CONTROLLERS => Some((ErrorCode::MismatchedEndpointType, "The request was sent to an endpoint of type BROKER")),
         _ => Some((ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type")),
     };

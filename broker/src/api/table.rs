@@ -20,7 +20,22 @@ pub(crate) struct Api {
     pub(crate) handle: fn(RequestContext, Bytes) -> Started,
 }
 
+/// What Kafka's tools ask a controller (`--bootstrap-controller`).
+const ON_CONTROLLERS: [ApiKey; 6] = [
+    ApiKey::ApiVersions,
+    ApiKey::DescribeConfigs,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+    ApiKey::DescribeCluster,
+];
+
 impl Api {
+    /// Whether it is also served on listeners of controllers.
+    pub(crate) fn is_on_controllers(&self) -> bool {
+        ON_CONTROLLERS.contains(&self.key)
+    }
+
     /// Versions that ApiVersions tells. Produce is told from 0 on though 0 to 2 are gone: librdkafka before 2.8 takes any
     /// other answer for a broker of before 0.8 and gives up (KAFKA-18659).
     pub(crate) fn advertised(&self) -> VersionRange {
@@ -106,6 +121,7 @@ apis! {
     DeleteGroups => delete_groups plain;
     IncrementalAlterConfigs => incremental_alter_configs plain;
     OffsetDelete => offset_delete plain;
+    DescribeQuorum => describe_quorum plain;
     UpdateFeatures => update_features plain;
     DescribeCluster => describe_cluster plain;
     DescribeProducers => describe_producers plain;
@@ -132,6 +148,7 @@ mod tests {
     fn keys_ascend_and_belong_to_brokers() {
         assert!(APIS.is_sorted_by(|a, b| a.key < b.key));
         assert!(APIS.iter().all(|api| api.key.scope().on_broker()));
+        assert!(APIS.iter().all(|api| !api.is_on_controllers() || api.key.scope().on_controller()));
         assert!(APIS.iter().all(|api| api.pipelined == (api.key == ApiKey::Produce)));
     }
 }

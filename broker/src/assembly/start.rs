@@ -1,6 +1,6 @@
 //! Starting a node: one step after the other, each with what the next one needs.
 //!
-//! Directories -> metadata -> listeners bound -> partitions open -> broker registered -> groups -> tasks -> serving.
+//! Directories -> listeners bound -> metadata, other nodes answered -> partitions open, broker registered -> groups -> tasks -> serving.
 //! Logs are opened before the broker says that it is there, so that nobody is sent to a partition that is not.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goatq_controller::Controller;
-use goatq_controller::decide::TopicDefaults;
-use goatq_controller::decide::brokers::{RegisterBroker, RegisterBrokerError};
+use goatq_controller::decide::brokers::RegisterBrokerError;
 use goatq_controller::entropy::Entropy;
-use goatq_controller::feature::SupportedFeatures;
-use goatq_controller::image::Endpoint;
-use goatq_controller::service::{ClusterConfig, MetadataStorage, SubmitError};
+use goatq_controller::raft::admission::Refusal;
+use goatq_controller::service::SubmitError;
 use goatq_protocol::Uuid;
 use goatq_storage::io::Disk;
 use goatq_storage::log_dir::LogDirError;
@@ -25,14 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::RunningNode;
+use super::cluster::{PeerServers, join, registration as registration_of, serve_peers, start_controller};
 use super::network::{limits, net_config, sockets};
-use super::storage::{OpenDirs, open_dirs, run_commits};
+use super::storage::{OpenDirs, configured_or_known_cluster, open_dirs, run_commits};
 use crate::api::Dispatcher;
 use crate::clock::Clock;
 use crate::config::listener::Listener;
 use crate::config::machine::Machine;
 use crate::config::settings::{ConfigErrors, Settings};
-use crate::config::validator::TableValidator;
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::coordinator::group::{GroupCoordinator, GroupParts};
 use crate::coordinator::placement;
@@ -40,6 +38,7 @@ use crate::fetch::session::SessionConfig;
 use crate::fetch::{FetchLimits, FetchState};
 use crate::health::{Health, Phase};
 use crate::http::{HttpServer, HttpState};
+use crate::lifecycle::{RegisterFailure, Registration, keep_alive, until_unfenced};
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
@@ -54,7 +53,7 @@ use crate::scrape::StateCollector;
 use crate::tasks::{self, TaskParts};
 use crate::threads::offload::Offload;
 use crate::threads::workers::Workers;
-use crate::topics::auto_create::{AutoCreate, MAX_REPLICATION_FACTOR};
+use crate::topics::auto_create::AutoCreate;
 
 /// Producers and coordinators that may wait for commits at a time.
 const MAX_COMMIT_WAITERS: usize = 1_000_000;
@@ -118,19 +117,37 @@ pub enum StartError {
     /// The controller refused the broker.
     #[error(transparent)]
     Register(#[from] RegisterBrokerError),
+    /// The quorum refused the node.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A cluster of several nodes without a name.
+    #[error(
+        "cluster.id must be set, to the same 22 characters of URL-safe base64 on all nodes: nodes of a cluster know one another by it. \
+         One that is free: {0}"
+    )]
+    NoClusterId(Uuid),
     /// The controller could not be asked.
     #[error(transparent)]
     Submit(#[from] SubmitError),
 }
 
+impl From<RegisterFailure> for StartError {
+    fn from(failure: RegisterFailure) -> Self {
+        match failure {
+            RegisterFailure::Refused(refused) => refused.into(),
+            RegisterFailure::Stopped(error) => error.into(),
+        }
+    }
+}
+
 /// What all steps share.
-struct Starting {
-    config: Arc<LiveConfig>,
+pub(super) struct Starting {
+    pub(super) config: Arc<LiveConfig>,
     clock: Arc<dyn Clock>,
-    offload: Offload,
-    metrics: Arc<Metrics>,
+    pub(super) offload: Offload,
+    pub(super) metrics: Arc<Metrics>,
     health: Arc<Health>,
-    entropy: Entropy,
+    pub(super) entropy: Entropy,
     seeds: StdRng,
     /// Where producers and coordinators wait for commits.
     waiting: Arc<Purgatory>,
@@ -140,7 +157,7 @@ struct Starting {
 }
 
 impl Starting {
-    fn seed(&mut self) -> [u8; 32] {
+    pub(super) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.seeds.fill_bytes(&mut seed);
         seed
@@ -187,33 +204,72 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     starting.enter("log directories");
     let dirs = open_directories(&mut starting, options.disk.clone()).await?;
     starting.enter("metadata");
-    let controller = start_controller(&mut starting, &fixed, &dirs, options.disk).await?;
-    let (bound, addresses) = bind(&fixed)?;
-    starting.enter("partitions");
+    let (clients, addresses) = bind_all(&fixed, &fixed.network.listeners)?;
+    let (nodes, quorum_addresses) = bind_all(&fixed, &fixed.quorum.listeners)?;
+    let mut bound = Bound { clients, nodes };
+    let all = addresses.iter().chain(&quorum_addresses).map(|(name, address)| (name.clone(), *address)).collect();
+    let controller = start_controller(&mut starting, &fixed, &dirs, options.disk, &all).await?;
+    let workers = Arc::new(options.workers);
+    let peers = serve_peers(&starting, &fixed, &dirs, &controller, &mut bound, &workers);
     let partitions = Arc::new(PartitionRegistry::default());
     let applier = applier(&mut starting, &fixed, &dirs, &partitions);
     let applied = Applied::new(applier.published());
-    applier.start(controller.image()).await;
-    starting.enter("registration");
-    let broker_epoch = register(&mut starting, &fixed, &controller, &dirs, &addresses).await?;
+    let registration = enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, &applier).await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
     let node = node(&mut starting, &dirs, controller, partitions, applied, options.loggers);
     observe(&starting, &node, &dirs);
-    let server = serve(&starting, &node, bound, options.workers);
+    let servers = serve(&starting, &node, bound, peers, workers);
+    if let Some(registration) = &registration
+        && !fixed.quorum.votes_alone(node.id)
+    {
+        starting.enter("unfencing");
+        until_unfenced(registration).await;
+        let (health, cancel) = (starting.health.clone(), starting.cancel.clone());
+        starting.tracker.spawn(keep_alive(registration.clone(), health, cancel));
+    }
     starting.health.enter(Phase::Serving);
     Ok(RunningNode {
         node,
-        server,
+        servers,
         dirs: dirs.all(),
-        broker_epoch,
+        registration,
         addresses,
+        quorum_addresses,
         http_address,
         health: starting.health,
         tracker: starting.tracker,
         commits: starting.commits,
         cancel: starting.cancel,
     })
+}
+
+/// Opens the partitions of this node and registers its broker, if it is one.
+///
+/// Logs are opened before the broker may serve, and only by metadata that is as new as what the node knew when it stopped. A node whose
+/// vote decides alone has that metadata when it starts, and may serve at once; another one gets it with its registration, fenced.
+async fn enter_cluster(
+    starting: &mut Starting,
+    (config, dirs, addresses): (&BrokerConfig, &OpenDirs, &Addresses),
+    controller: &Controller,
+    applier: &Applier,
+) -> Result<Option<Registration>, StartError> {
+    let alone = config.quorum.votes_alone(config.identity.node_id);
+    if alone {
+        starting.enter("partitions");
+        applier.start(controller.image()).await;
+    }
+    starting.enter("registration");
+    let mut registration = None;
+    if config.quorum.is_broker {
+        let command = registration_of(starting, config, dirs, addresses, !alone);
+        registration = Some(join(controller, command, config.quorum.heartbeat_interval).await?);
+    }
+    if !alone {
+        starting.enter("partitions");
+        applier.start(controller.image()).await;
+    }
+    Ok(registration)
 }
 
 /// What follows the metadata.
@@ -282,35 +338,15 @@ async fn start_http(starting: &Starting, config: &BrokerConfig) -> Result<Option
 async fn open_directories(starting: &mut Starting, disk: Arc<dyn Disk>) -> Result<OpenDirs, StartError> {
     let config = starting.config.current();
     let mut entropy = Entropy::from_seed(starting.seed());
+    let alone = config.quorum.votes_alone(config.identity.node_id);
+    if !alone && config.identity.cluster_id.is_none() {
+        let (disk, config) = (disk.clone(), config.clone());
+        let known = starting.offload.run(move || configured_or_known_cluster(&*disk, &config)).await?;
+        known.ok_or_else(|| StartError::NoClusterId(entropy.uuid()))?;
+    }
     let dirs = starting.offload.run(move || open_dirs(&disk, &config, &mut entropy)).await?;
     run_commits(&dirs.all(), &starting.commits);
     Ok(dirs)
-}
-
-async fn start_controller(
-    starting: &mut Starting,
-    config: &BrokerConfig,
-    dirs: &OpenDirs,
-    disk: Arc<dyn Disk>,
-) -> Result<Controller, StartError> {
-    let cluster = ClusterConfig {
-        cluster_id: Some(dirs.cluster_id.as_str().into()),
-        topic_defaults: TopicDefaults {
-            num_partitions: config.topics.num_partitions,
-            replication_factor: config.topics.default_replication_factor.unwrap_or(1),
-            max_replication_factor: MAX_REPLICATION_FACTOR,
-        },
-        ..ClusterConfig::single(config.identity.node_id, dirs.metadata.directory_id(), starting.seed())
-    };
-    let storage = MetadataStorage {
-        disk,
-        log_dir: dirs.metadata.path().to_owned(),
-        resources: dirs.metadata.resources().clone(),
-        commit: dirs.metadata.commit().clone(),
-        offload: starting.offload == Offload::Threads,
-    };
-    let validator = Arc::new(TableValidator::new(starting.config.clone()));
-    Ok(Controller::start(cluster, storage, validator).await?)
 }
 
 fn resolve(listener: &Listener) -> Result<SocketAddr, StartError> {
@@ -320,12 +356,21 @@ fn resolve(listener: &Listener) -> Result<SocketAddr, StartError> {
     addresses.next().ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
 }
 
-type Bound = (BoundListeners, BTreeMap<String, SocketAddr>);
+/// Listeners that nobody answers yet.
+#[derive(Default)]
+pub(super) struct Bound {
+    /// Those of clients.
+    pub(super) clients: BoundListeners,
+    /// Those of controllers.
+    pub(super) nodes: BoundListeners,
+}
 
-fn bind(config: &BrokerConfig) -> Result<Bound, StartError> {
+type Addresses = BTreeMap<String, SocketAddr>;
+
+fn bind_all(config: &BrokerConfig, listeners: &[Listener]) -> Result<(BoundListeners, Addresses), StartError> {
     let (mut bound, sockets) = (BoundListeners::default(), sockets(&config.network));
     let mut addresses = BTreeMap::new();
-    for listener in &config.network.listeners {
+    for listener in listeners {
         let address = match bound.bind(&listener.name, resolve(listener)?, &sockets) {
             // A machine without IPv6.
             Err(_) if listener.host.is_empty() => {
@@ -336,43 +381,6 @@ fn bind(config: &BrokerConfig) -> Result<Bound, StartError> {
         addresses.insert(listener.name.clone(), address);
     }
     Ok((bound, addresses))
-}
-
-/// What clients are told: the advertised host and port, or what is bound.
-fn endpoints(config: &BrokerConfig, addresses: &BTreeMap<String, SocketAddr>) -> Vec<Endpoint> {
-    let endpoint = |listener: &Listener| {
-        let told = config.network.advertised.get(&listener.name).unwrap_or(listener);
-        let bound = addresses.get(&listener.name).map_or(told.port, SocketAddr::port);
-        Endpoint {
-            listener: listener.name.as_str().into(),
-            host: told.host.as_str().into(),
-            port: if told.port == 0 { bound } else { told.port },
-            security: listener.security,
-        }
-    };
-    config.network.listeners.iter().map(endpoint).collect()
-}
-
-async fn register(
-    starting: &mut Starting,
-    config: &BrokerConfig,
-    controller: &Controller,
-    dirs: &OpenDirs,
-    addresses: &BTreeMap<String, SocketAddr>,
-) -> Result<i64, StartError> {
-    let supported = SupportedFeatures::current();
-    let command = RegisterBroker {
-        id: config.identity.node_id,
-        cluster_id: Some(controller.image().cluster_id.clone()),
-        incarnation: starting.entropy.uuid(),
-        endpoints: endpoints(config, addresses),
-        rack: config.identity.rack.as_deref().map(Into::into),
-        features: supported.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
-        log_dirs: dirs.data.iter().map(|dir| dir.directory_id()).collect::<Vec<Uuid>>(),
-        // The metadata is complete here: the controller is in this very process.
-        fenced: false,
-    };
-    Ok(controller.submit(command).await??)
 }
 
 fn start_groups(
@@ -427,6 +435,7 @@ async fn watch_controller(controller: Controller, health: Arc<Health>, cancel: C
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
+            refusal = controller.refused() => return health.enter(Phase::Failed(refusal.to_string())),
             _ = ticks.tick() => {}
         }
         if let Some(failure) = controller.status().failure {
@@ -436,13 +445,32 @@ async fn watch_controller(controller: Controller, health: Arc<Health>, cancel: C
     }
 }
 
-fn serve(starting: &Starting, node: &Arc<Node>, bound: BoundListeners, workers: Workers) -> Arc<Server> {
+/// Everything that accepts connections.
+pub(super) struct Servers {
+    /// Of clients.
+    pub(super) clients: Arc<Server>,
+    /// Of other nodes, where they have listeners of their own.
+    pub(super) nodes: Option<Arc<Server>>,
+}
+
+fn serve(starting: &Starting, node: &Arc<Node>, bound: Bound, peers: PeerServers, workers: Arc<Workers>) -> Servers {
     let config = node.config.current();
-    let dispatcher = Arc::new(Dispatcher::new(node.clone()));
-    let network = node.metrics.network.clone();
     node.metrics.collect_from(IdleCollector::new(workers.busy(), starting.clock.clone()));
-    let server = Arc::new(bound.serve(net_config(&config.network), Arc::new(workers), dispatcher, network));
-    let (live, follower) = (node.config.clone(), server.clone());
+    let clients = match peers.clients {
+        Some(server) => {
+            peers.doors.send_replace(Some(Arc::new(Dispatcher::new(node.clone()))));
+            server
+        }
+        None => {
+            let network = node.metrics.network.clone();
+            let dispatcher = Arc::new(Dispatcher::new(node.clone()));
+            Arc::new(bound.clients.serve(net_config(&config.network), workers, dispatcher, network))
+        }
+    };
+    if peers.nodes.is_some() {
+        peers.doors.send_replace(Some(Arc::new(Dispatcher::of_controller(node.clone()))));
+    }
+    let (live, follower) = (node.config.clone(), clients.clone());
     let cancel = starting.cancel.clone();
     starting.tracker.spawn(async move {
         let mut changes = live.changes();
@@ -454,5 +482,5 @@ fn serve(starting: &Starting, node: &Arc<Node>, bound: BoundListeners, workers: 
             follower.set_limits(limits(&live.current().network));
         }
     });
-    server
+    Servers { clients, nodes: peers.nodes }
 }

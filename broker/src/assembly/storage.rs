@@ -45,20 +45,35 @@ fn known_cluster(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Option<String>, L
     Ok(None)
 }
 
+/// The directories of the configuration, that of the metadata log among them.
+fn paths(config: &BrokerConfig) -> Vec<PathBuf> {
+    let mut paths = config.log.dirs.clone();
+    if !paths.contains(&config.log.metadata_dir) {
+        paths.push(config.log.metadata_dir.clone());
+    }
+    paths
+}
+
+/// The cluster that the node belongs to, by its configuration or its directories. Blocks.
+pub(super) fn configured_or_known_cluster(
+    disk: &dyn Disk,
+    config: &BrokerConfig,
+) -> Result<Option<String>, LogDirError> {
+    match &config.identity.cluster_id {
+        Some(configured) => Ok(Some(configured.clone())),
+        None => known_cluster(disk, &paths(config)),
+    }
+}
+
 /// Opens all directories of the configuration. A new cluster gets the configured id or a new one. Blocks.
 pub(super) fn open_dirs(
     disk: &Arc<dyn Disk>,
     config: &BrokerConfig,
     entropy: &mut Entropy,
 ) -> Result<OpenDirs, LogDirError> {
-    let mut paths = config.log.dirs.clone();
-    if !paths.contains(&config.log.metadata_dir) {
-        paths.push(config.log.metadata_dir.clone());
-    }
-    let configured = config.identity.cluster_id.clone();
-    let known = known_cluster(&**disk, &paths)?;
+    let paths = paths(config);
     // A configured id that differs from that of the directories is refused when they are opened.
-    let cluster_id = configured.or(known).unwrap_or_else(|| entropy.uuid().to_string());
+    let cluster_id = configured_or_known_cluster(&**disk, config)?.unwrap_or_else(|| entropy.uuid().to_string());
     let mut dirs = Vec::with_capacity(paths.len());
     for path in &paths {
         dirs.push(LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, entropy))?);

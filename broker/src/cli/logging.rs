@@ -9,8 +9,9 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::loggers::Loggers;
 
-/// What is logged unless `GOATQ_LOG` says otherwise. Raft tells every heartbeat at info.
-const DEFAULT: &str = "info,openraft=warn";
+/// What is logged unless `GOATQ_LOG` says otherwise. Raft tells every heartbeat at info, and
+/// every attempt to reach a node at warn.
+const DEFAULT: &str = "info,openraft=error";
 
 /// Sets up logging for the process; levels can be changed through what is returned.
 pub(super) fn init() -> anyhow::Result<Loggers> {

@@ -97,6 +97,9 @@ fn greet(node: &RunningNode) {
     for (name, address) in node.addresses() {
         println!("  kafka    {name}://{address}");
     }
+    for (name, address) in node.quorum_addresses() {
+        println!("  quorum   {name}://{address}");
+    }
     println!("  data     {}", dirs.join(", "));
     if let Some(http) = node.http_address() {
         println!("  metrics  http://{http}/metrics  (health: /healthz, /readyz)");

@@ -15,6 +15,8 @@ use super::listener::Listener;
 pub struct BrokerConfig {
     /// Who this node is.
     pub identity: IdentityConfig,
+    /// With whom it forms a cluster.
+    pub quorum: QuorumConfig,
     /// Listeners, connections, request sizes.
     pub network: NetworkConfig,
     /// What topics are made with, and who may make or delete them.
@@ -42,6 +44,52 @@ pub struct IdentityConfig {
     pub rack: Option<String>,
     /// `cluster.id`: the id a new cluster gets; an existing data directory must agree. None: made up on first start.
     pub cluster_id: Option<String>,
+}
+
+/// A controller that is configured with its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumAddress {
+    /// Host name or address, IPv6 without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// The metadata quorum and this node's part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumConfig {
+    /// `process.roles` has `broker`.
+    pub is_broker: bool,
+    /// `process.roles` has `controller`.
+    pub is_controller: bool,
+    /// Those of `listeners` that `controller.listener.names` names.
+    pub listeners: Vec<Listener>,
+    /// What other nodes are told of them, by listener name: from `advertised.listeners`, or as bound.
+    pub advertised: BTreeMap<String, Listener>,
+    /// `controller.listener.names`, in upper case; the first one is that by which controllers are reached.
+    pub listener_names: Vec<String>,
+    /// `controller.quorum.voters`, by node id.
+    pub voters: BTreeMap<i32, QuorumAddress>,
+    /// `controller.quorum.bootstrap.servers`, without this node itself.
+    pub servers: Vec<QuorumAddress>,
+    /// `controller.quorum.election.timeout.ms`.
+    pub election_timeout: Duration,
+    /// `controller.quorum.request.timeout.ms`: a connection on which nothing comes for this long while something is due is closed.
+    pub request_timeout: Duration,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `broker.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `controlled.shutdown.enable`.
+    pub controlled_shutdown: bool,
+}
+
+impl QuorumConfig {
+    /// Whether the node has the only vote: then it needs nobody to start.
+    pub fn votes_alone(&self, node_id: i32) -> bool {
+        let others = self.voters.keys().any(|id| *id != node_id);
+        self.is_controller && !others && self.servers.is_empty()
+    }
 }
 
 /// Listeners, connections, request sizes.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::broker::{
     BrokerConfig, CleanerConfig, FetchConfig, GroupConfig, IdentityConfig, LogConfig, NetworkConfig, OffsetsConfig,
-    ProducerConfig, TopicDefaults,
+    ProducerConfig, QuorumConfig, TopicDefaults,
 };
 use super::check::{InvalidValue, list_items};
 use super::layers::Layers;
 use super::listener::{Listener, SecurityMap, SecurityProtocol};
 use super::machine::Machine;
+use super::quorum;
 
 /// Longer times are as good as for ever, and sums of such times must not overflow.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -29,6 +30,9 @@ type Built<T> = Result<T, InvalidValue>;
 fn clamp<T: TryFrom<i64>>(number: i64, low: T, high: T) -> T {
     T::try_from(number).unwrap_or(if number < 0 { low } else { high })
 }
+
+/// Listeners as bound, and by name what others are told of them.
+type Listeners = (Vec<Listener>, BTreeMap<String, Listener>);
 
 impl<'a> Build<'a> {
     pub(super) fn new(layers: &'a Layers<'a>, machine: &'a Machine) -> Self {
@@ -65,6 +69,7 @@ impl<'a> Build<'a> {
     pub(super) fn all(&self) -> Built<BrokerConfig> {
         Ok(BrokerConfig {
             identity: self.identity()?,
+            quorum: self.quorum()?,
             network: self.network()?,
             topics: self.topics()?,
             log: self.log()?,
@@ -91,19 +96,64 @@ impl<'a> Build<'a> {
         Ok(IdentityConfig { node_id: self.int("node.id")?, rack: self.text("broker.rack"), cluster_id })
     }
 
+    fn quorum(&self) -> Built<QuorumConfig> {
+        let (listener_names, security) = self.security()?;
+        let (listeners, mut advertised) =
+            self.listeners_where(&security, |listener| listener_names.contains(&listener.name))?;
+        for listener in listeners.iter().filter(|listener| listener.is_wildcard()) {
+            let told = Listener { host: self.machine.host_name.clone(), ..listener.clone() };
+            advertised.entry(listener.name.clone()).or_insert(told);
+        }
+        let has = |role: &str| self.layers.list("process.roles").any(|given| given == role);
+        let key = "controller.quorum.bootstrap.servers";
+        let mut servers = Vec::new();
+        for item in self.layers.list(key) {
+            let address = quorum::address(item).map_err(|why| self.invalid(key, why))?;
+            let this_node = |listener: &Listener| quorum::is_at(listener, &address, &self.machine.host_name);
+            if !listeners.iter().chain(advertised.values()).any(this_node) {
+                servers.push(address);
+            }
+        }
+        let key = "controller.quorum.voters";
+        Ok(QuorumConfig {
+            is_broker: has("broker"),
+            is_controller: has("controller"),
+            voters: quorum::voters(self.layers.list(key)).map_err(|why| self.invalid(key, why))?,
+            servers,
+            listeners,
+            advertised,
+            listener_names,
+            election_timeout: self.ms("controller.quorum.election.timeout.ms")?.max(Duration::from_millis(50)),
+            request_timeout: self.ms("controller.quorum.request.timeout.ms")?.max(Duration::from_millis(100)),
+            heartbeat_interval: self.ms("broker.heartbeat.interval.ms")?.max(Duration::from_millis(10)),
+            session_timeout: self.ms("broker.session.timeout.ms")?,
+            controlled_shutdown: self.layers.flag("controlled.shutdown.enable")?,
+        })
+    }
+
     fn listener_list(&self, key: &'static str, security: &SecurityMap) -> Built<Vec<Listener>> {
         let parse = |text| Listener::parse(text, security).map_err(|error| self.invalid(key, error));
         self.layers.list(key).map(parse).collect()
     }
 
-    fn listeners(&self) -> Built<(Vec<Listener>, BTreeMap<String, Listener>)> {
+    /// The listeners of clients and what they are told of them.
+    fn listeners(&self) -> Built<Listeners> {
+        let (controllers, security) = self.security()?;
+        self.listeners_where(&security, |listener| !controllers.contains(&listener.name))
+    }
+
+    /// Names of controller listeners in upper case, and how each listener is secured.
+    fn security(&self) -> Built<(Vec<String>, SecurityMap)> {
         let controllers: Vec<_> = self.layers.list("controller.listener.names").map(str::to_ascii_uppercase).collect();
         let map = "listener.security.protocol.map";
         let security = SecurityMap::parse(self.layers.list(map), controllers.iter().map(String::as_str))
             .map_err(|error| self.invalid(map, error))?;
-        let for_clients = |listener: &Listener| !controllers.contains(&listener.name);
-        let bound = self.listener_list("listeners", &security)?.into_iter().filter(for_clients).collect::<Vec<_>>();
-        let advertised = self.listener_list("advertised.listeners", &security)?.into_iter().filter(for_clients);
+        Ok((controllers, security))
+    }
+
+    fn listeners_where(&self, security: &SecurityMap, wanted: impl Fn(&Listener) -> bool) -> Built<Listeners> {
+        let bound = self.listener_list("listeners", security)?.into_iter().filter(&wanted).collect::<Vec<_>>();
+        let advertised = self.listener_list("advertised.listeners", security)?.into_iter().filter(&wanted);
         let mut advertised: BTreeMap<_, _> = advertised.map(|listener| (listener.name.clone(), listener)).collect();
         for listener in bound.iter().filter(|listener| listener.host.is_empty()) {
             let told = Listener { host: self.machine.host_name.clone(), ..listener.clone() };

@@ -19,6 +19,7 @@ struct Rules<'a> {
 pub(super) fn broken(layers: &Layers<'_>, config: &BrokerConfig) -> Vec<Broken> {
     let mut rules = Rules { layers, config, broken: Vec::new() };
     rules.roles();
+    rules.quorum();
     rules.listeners();
     rules.advertised();
     rules.exposure();
@@ -42,36 +43,78 @@ impl Rules<'_> {
 
     fn roles(&mut self) {
         let node_id = self.config.identity.node_id;
-        let roles: BTreeSet<_> = self.layers.list("process.roles").collect();
-        let both = roles.contains("broker") && roles.contains("controller");
-        self.unless(both, "process.roles", || {
-            "this version runs broker and controller in one process: set broker,controller".to_owned()
-        });
         let broker_id = self.number("broker.id").unwrap_or(-1);
         self.unless(broker_id == -1 || broker_id == i64::from(node_id), "broker.id", || {
             format!("differs from node.id ({node_id}); remove it")
         });
-        let voters: Vec<_> = self.layers.list("controller.quorum.voters").collect();
-        let ours = |voter: &&str| voter.split_once('@').is_some_and(|(id, _)| id.trim().parse() == Ok(node_id));
-        self.unless(voters.iter().all(ours) && voters.len() <= 1, "controller.quorum.voters", || {
-            format!("a cluster has one controller in this version: leave it empty or name only node {node_id}")
+    }
+
+    /// Who forms the quorum, and what that demands of this node.
+    fn quorum(&mut self) {
+        let (node_id, quorum) = (self.config.identity.node_id, &self.config.quorum);
+        let (key, servers) = ("controller.quorum.voters", "controller.quorum.bootstrap.servers");
+        let (votes, count) = (quorum.voters.contains_key(&node_id), quorum.voters.len());
+        self.unless(matches!(count, 0 | 1 | 3 | 5), key, || {
+            format!("names {count} voters: a quorum has 1, 3 or 5 of them")
+        });
+        if quorum.is_controller {
+            self.unless(votes || count == 0, key, || {
+                format!("must name this node ({node_id}), which is a controller by process.roles")
+            });
+            self.unless(count > 0 || quorum.servers.is_empty(), servers, || {
+                format!(
+                    "names other nodes, but this node is a controller: the controllers of a cluster are those of {key} in this \
+                     version, and others cannot join them"
+                )
+            });
+            self.unless(count <= 1 || !quorum.listeners.is_empty(), "listeners", || {
+                "must have one of controller.listener.names: the other controllers connect to it".to_owned()
+            });
+        } else {
+            self.unless(!votes, key, || {
+                format!("names this node ({node_id}), which is no controller by process.roles")
+            });
+            self.unless(count > 0 || !quorum.servers.is_empty(), servers, || {
+                format!("must say where the controllers are, or {key}: this node is only a broker by process.roles")
+            });
+            self.unless(quorum.listeners.is_empty(), "listeners", || {
+                "must not have one of controller.listener.names on a node that is only a broker".to_owned()
+            });
+        }
+        let several = !quorum.votes_alone(node_id);
+        self.unless(!several || !quorum.listener_names.is_empty(), "controller.listener.names", || {
+            "must name the listener by which controllers are reached".to_owned()
+        });
+        let sessions = quorum.session_timeout >= quorum.heartbeat_interval * 2;
+        self.unless(sessions, "broker.session.timeout.ms", || {
+            "must be at least twice broker.heartbeat.interval.ms".to_owned()
         });
     }
 
     fn listeners(&mut self) {
-        let listeners = &self.config.network.listeners;
-        let unserved: Vec<_> = listeners.iter().filter(|l| l.security != SecurityProtocol::Plaintext).collect();
+        let quorum = &self.config.quorum;
+        let listeners: Vec<_> = self.config.network.listeners.iter().chain(&quorum.listeners).collect();
+        let unserved: Vec<_> =
+            listeners.iter().filter(|l: &&&Listener| l.security != SecurityProtocol::Plaintext).collect();
         let unserved = unserved.first().map(|l| format!("{} uses {}", l.name, l.security.name()));
         let names: BTreeSet<_> = listeners.iter().map(|listener| &listener.name).collect();
-        let (unique, some) = (names.len() == listeners.len(), !listeners.is_empty());
-        let clash = port_clash(listeners);
+        let (unique, some) = (names.len() == listeners.len(), !self.config.network.listeners.is_empty());
+        let (is_broker, is_controller) = (quorum.is_broker, quorum.is_controller);
+        let clash = port_clash(&listeners);
         let inter_broker = &self.config.network.inter_broker_listener;
-        let has_inter_broker = names.contains(inter_broker);
+        let has_inter_broker = self.config.network.listeners.iter().any(|listener| listener.name == *inter_broker);
+        let quorum_listeners = quorum.listeners.clone();
         let protocol = self.layers.value("security.inter.broker.protocol").unwrap_or("PLAINTEXT").trim().to_owned();
         self.unless(protocol == SecurityProtocol::Plaintext.name(), "security.inter.broker.protocol", || {
             format!("{protocol} is not served in this version, only PLAINTEXT")
         });
-        self.unless(some, "listeners", || "no listener is left for clients".to_owned());
+        self.unless(some || !is_broker, "listeners", || "no listener is left for clients".to_owned());
+        self.unless(is_broker || (is_controller && !some), "listeners", || {
+            "must all be of controller.listener.names on a node that is only a controller".to_owned()
+        });
+        self.unless(is_broker || !quorum_listeners.is_empty(), "listeners", || {
+            "must have one of controller.listener.names on a node that is only a controller".to_owned()
+        });
         self.unless(unserved.is_none(), "listeners", || {
             format!("{}, but only PLAINTEXT is served in this version", unserved.unwrap_or_default())
         });
@@ -87,13 +130,16 @@ impl Rules<'_> {
     fn advertised(&mut self) {
         let network = &self.config.network;
         let key = "advertised.listeners";
-        for advertised in network.advertised.values() {
-            let bound = network.listeners.iter().any(|listener| listener.name == advertised.name);
+        let quorum = &self.config.quorum;
+        let listeners: Vec<_> = network.listeners.iter().chain(&quorum.listeners).collect();
+        for advertised in network.advertised.values().chain(quorum.advertised.values()) {
+            let bound = listeners.iter().any(|listener| listener.name == advertised.name);
             self.unless(bound, key, || format!("{} is not one of listeners", advertised.name));
             self.unless(!advertised.is_wildcard(), key, || {
                 format!("{advertised} is no address that a client could connect to")
             });
         }
+        // Nodes know where controllers are from controller.quorum.voters.
         for listener in network.listeners.iter().filter(|listener| listener.is_wildcard()) {
             self.unless(network.advertised.contains_key(&listener.name), key, || {
                 format!("must say what clients connect to, because listener {listener} is on every address")
@@ -104,7 +150,8 @@ impl Rules<'_> {
     /// A listener that others can reach without proving who they are is started only on explicit demand.
     fn exposure(&mut self) {
         let allowed = self.layers.flag("allow.insecure.listeners").unwrap_or(false);
-        let exposed = self.config.network.listeners.iter().find(|listener| !listener.is_loopback());
+        let listeners = self.config.network.listeners.iter().chain(&self.config.quorum.listeners);
+        let exposed = listeners.into_iter().find(|listener| !listener.is_loopback());
         self.unless(allowed || exposed.is_none(), "listeners", || {
             let listener = exposed.map(Listener::to_string).unwrap_or_default();
             format!(
@@ -175,7 +222,7 @@ impl Rules<'_> {
 }
 
 /// A port that two listeners want on the same address. Port 0 is another one each time.
-fn port_clash(listeners: &[Listener]) -> Option<u16> {
+fn port_clash(listeners: &[&Listener]) -> Option<u16> {
     let clashes = |a: &Listener, b: &Listener| {
         a.port == b.port && a.port != 0 && (a.host == b.host || a.is_wildcard() || b.is_wildcard())
     };

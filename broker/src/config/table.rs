@@ -38,11 +38,9 @@ const NO_TELEMETRY: &str = "Client telemetry (KIP-714) is not served.";
 const NO_TIERING: &str = "Tiered storage is not served: all data stays on local disks.";
 const NO_TRANSACTIONS: &str = "Transactions are not served; idempotent producers are.";
 const NO_UNSTABLE: &str = "Unstable versions are not served.";
-const ONE_CONTROLLER: &str = "A cluster has one controller in this version; it cannot join another one.";
-const ONE_CONTROLLER_SERVERS: &str = "A cluster has one controller in this version: leave this empty, or name only this \
-    node.";
-const ONE_NODE: &str = "A cluster has one node in this version: there is nobody to replicate to or to keep in touch \
-    with.";
+const FIXED_VOTERS: &str = "The controllers of a cluster are those of controller.quorum.voters in this version; others \
+    cannot join them.";
+const ONE_REPLICA: &str = "A partition has one replica in this version: there is nobody to replicate it to.";
 const OWN_BUFFERS: &str = "Compaction works with small buffers of a fixed size.";
 const OWN_CHECKPOINTS: &str = "Checkpoints are written within a second once 16 MiB or a minute of unproven data is there, \
     and whenever the start of a log moves.";
@@ -50,6 +48,8 @@ const OWN_METADATA_LOG: &str = "The metadata log decides on its own segments and
 const OWN_METRICS: &str =
     "Metrics are counted since the start and read at /metrics; there are no samples to configure.";
 const OWN_PURGATORY: &str = "Finished operations leave the purgatory at once; there is nothing to purge.";
+const OWN_RAFT: &str = "The active controller sends what the others need as soon as it is there; there is no fetching, lingering \
+    or sampling to configure.";
 const OWN_RUNTIME: &str = "Groups run on the threads that serve connections, with group commit of the log instead of a \
     linger and buffers of their own.";
 const OWN_THREADS: &str = "There is no pool of this kind: the thread that reads a request also does its work (see \

@@ -161,15 +161,16 @@ fn rules_between_keys() {
             Err("a port of its own, but 1 is used twice"),
         ),
         (&[("listeners", "CONTROLLER://127.0.0.1:9093")], Err("no listener is left for clients")),
-        (&[("listeners", "PLAINTEXT://127.0.0.1:1,CONTROLLER://:2")], Ok(())),
+        (&[("listeners", "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2")], Ok(())),
+        (&[("listeners", "PLAINTEXT://127.0.0.1:1,CONTROLLER://:2")], Err("can be reached from other machines")),
+        (&[("listeners", "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:1")], Err("1 is used twice")),
         (&[("inter.broker.listener.name", "X")], Err("X is not one of listeners")),
         (&[("advertised.listeners", "PLAINTEXT://0.0.0.0:1")], Err("no address that a client could connect to")),
         (&[("security.inter.broker.protocol", "SASL_SSL")], Err("SASL_SSL is not served")),
-        (&[("process.roles", "broker")], Err("broker and controller in one process")),
         (&[("process.roles", "controller,broker"), ("node.id", "7"), ("broker.id", "7")], Ok(())),
         (&[("node.id", "7"), ("broker.id", "8")], Err("differs from node.id (7)")),
         (&[("controller.quorum.voters", "1@localhost:9093")], Ok(())),
-        (&[("controller.quorum.voters", "1@a:9093,2@b:9093")], Err("one controller in this version")),
+        (&[("controller.quorum.bootstrap.servers", "localhost:2"), LISTENERS], Ok(())),
         (&[("log.retention.hours", "0")], Err("must be -1 or above 0")),
         (&[("log.cleaner.threads", "200")], Err("more than 1 MiB for each")),
         (&[("group.min.session.timeout.ms", "5"), ("group.max.session.timeout.ms", "4")], Err("at least group.min")),
@@ -188,6 +189,52 @@ fn rules_between_keys() {
             _ => panic!("{pairs:?}: {found:?}"),
         }
     }
+}
+
+/// A listener for clients and one for controllers.
+const LISTENERS: (&str, &str) = ("listeners", "PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2");
+const THREE: (&str, &str) = ("controller.quorum.voters", "1@a:2,2@b:2,3@c:2");
+
+#[test]
+fn roles_and_voters_fit_together() {
+    let broker = ("process.roles", "broker");
+    let controller = ("process.roles", "controller");
+    let only_controllers = ("listeners", "CONTROLLER://127.0.0.1:2");
+    let servers = ("controller.quorum.bootstrap.servers", "a:2,b:2");
+    type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
+    let cases: &[Case<'_>] = &[
+        (&[THREE, LISTENERS], Ok(())),
+        (&[THREE], Err("the other controllers connect to it")),
+        (&[("controller.quorum.voters", "1@a:2,2@b:2"), LISTENERS], Err("names 2 voters: a quorum has 1, 3 or 5")),
+        (&[("controller.quorum.voters", "1@a:2,1@b:2"), LISTENERS], Err("node 1 is there twice")),
+        (&[("controller.quorum.voters", "a:2"), LISTENERS], Err("is not id@host:port")),
+        (&[THREE, LISTENERS, ("node.id", "4")], Err("must name this node (4)")),
+        (&[servers, LISTENERS], Err("others cannot join them")),
+        (&[THREE, broker], Err("names this node (1), which is no controller")),
+        (&[THREE, broker, ("node.id", "4")], Ok(())),
+        (&[broker, servers], Ok(())),
+        (&[broker], Err("must say where the controllers are")),
+        (&[broker, servers, LISTENERS], Err("on a node that is only a broker")),
+        (&[controller, only_controllers], Ok(())),
+        (&[controller, only_controllers, THREE], Ok(())),
+        (&[controller, LISTENERS], Err("must all be of controller.listener.names")),
+        (&[controller], Err("on a node that is only a controller")),
+        (&[("process.roles", "")], Err("process.roles")),
+        (&[("process.roles", "zookeeper")], Err("must be one of")),
+        (&[("broker.session.timeout.ms", "3000")], Err("twice broker.heartbeat.interval.ms")),
+        (&[("controller.quorum.auto.join.enable", "true")], Err("others cannot join them")),
+    ];
+    for (pairs, expected) in cases {
+        let found = live(pairs).map(drop);
+        match (&found, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(part)) => assert!(error.contains(part), "{pairs:?}: {error}"),
+            _ => panic!("{pairs:?}: {found:?}"),
+        }
+    }
+    let alone = |pairs: &[(&str, &str)]| live(pairs).unwrap().current().quorum.votes_alone(1);
+    assert!(alone(&[]) && alone(&[LISTENERS, ("controller.quorum.voters", "1@a:2")]));
+    assert!(!alone(&[LISTENERS, THREE]) && !alone(&[broker, servers]));
 }
 
 #[test]
@@ -294,7 +341,6 @@ fn honoured_keys_are_read() {
 /// Fields that no code outside of the configuration reads, with the reason.
 const READ_WITHIN: &[(&str, &str)] = &[
     ("id_expiration", "logs get it with the rest of their configuration, from topic.rs"),
-    ("inter_broker_listener", "rules.rs checks it; nodes have nobody to talk to yet"),
     ("unclean_leader_election", "a node alone never has another replica to elect"),
 ];
 

@@ -123,7 +123,7 @@ impl Applier {
 impl Parts {
     /// Matches what the directories hold with the first image.
     fn adopt(&self, image: &MetadataImage) {
-        let known = image.brokers.get(self.context.node_id).is_some();
+        let known = self.is_known(image);
         for (at, dir) in self.dirs.iter().enumerate() {
             let mut strays = Vec::new();
             for found in dir.found() {
@@ -138,6 +138,14 @@ impl Parts {
             }
             self.remove_strays(dir, &strays, known);
         }
+    }
+
+    /// Whether the metadata has heard of this node in an earlier life: it serves, or something is assigned to it.
+    fn is_known(&self, image: &MetadataImage) -> bool {
+        let id = self.context.node_id;
+        let has_replica = |partition: &Arc<PartitionImage>| partition.replicas.contains(&id);
+        image.brokers.get(id).is_some_and(|broker| !broker.fenced)
+            || image.topics.iter().any(|topic| topic.partitions.iter().any(has_replica))
     }
 
     /// Logs of topics that were deleted while this node was down go. Metadata that never heard of this node proves nothing

@@ -1,6 +1,7 @@
 //! What is known about a connection.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use super::timer::LazyTimer;
 
@@ -15,6 +16,8 @@ pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// Principal of the peer as `Type:name`; [`Self::ANONYMOUS`] without authentication.
     pub principal: String,
+    /// The node of the cluster that the peer proved to be, once it has.
+    pub node: OnceLock<i32>,
     /// For what its requests wait for.
     pub timer: LazyTimer,
 }

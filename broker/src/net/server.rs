@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -243,6 +243,7 @@ impl Acceptor {
             listener: self.name.clone(),
             peer,
             principal: ConnectionInfo::ANONYMOUS.to_owned(),
+            node: OnceLock::new(),
             timer: LazyTimer::default(),
         });
         let seat = state.seats.take(id);

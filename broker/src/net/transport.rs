@@ -135,6 +135,17 @@ impl Incoming {
 }
 
 impl Stream {
+    /// Connects to one of the addresses of a host, on the current runtime. Names are looked up anew each time: what runs under
+    /// a name may have moved.
+    ///
+    /// # Errors
+    /// The name has no address, or none of them answers.
+    pub async fn connect(host: &str, port: u16) -> io::Result<Self> {
+        let inner = tokio::net::TcpStream::connect((host, port)).await?;
+        inner.set_nodelay(true)?;
+        Ok(Self { inner })
+    }
+
     /// Takes the socket from its runtime, so that another one can take it over. What was not read stays in it.
     ///
     /// # Errors

@@ -1,31 +1,32 @@
 //! Replication and quotas.
 
-use super::{NO_JAVA, NO_QUOTAS, ONE_NODE};
+use super::{NO_JAVA, NO_QUOTAS, ONE_REPLICA};
 use crate::config::key::Valid::{Any, AtLeast};
 use crate::config::key::keys;
 
 keys! { pub(super) KEYS:
-    "alter.log.dirs.replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
-    "alter.log.dirs.replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
-    "auto.leader.rebalance.enable" Boolean Some("true"), High ReadOnly Any, Inert ONE_NODE;
+    "alter.log.dirs.replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "alter.log.dirs.replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "auto.leader.rebalance.enable" Boolean Some("true"), High ReadOnly Any, Inert ONE_REPLICA;
     "client.quota.callback.class" Class None, Low ReadOnly Any, Refused NO_JAVA;
-    "controlled.shutdown.enable" Boolean Some("true"), Medium ReadOnly Any, Inert ONE_NODE;
-    "leader.imbalance.check.interval.seconds" Long Some("300"), High ReadOnly AtLeast(1), Inert ONE_NODE;
-    "num.replica.alter.log.dirs.threads" Int None, High ReadOnly Any, Inert ONE_NODE;
-    "num.replica.fetchers" Int Some("1"), High ReadOnly AtLeast(1), Inert ONE_NODE;
+    "controlled.shutdown.enable" Boolean Some("true"), Medium ReadOnly Any, Honoured
+        "Whether a broker gives up what it leads before it stops.";
+    "leader.imbalance.check.interval.seconds" Long Some("300"), High ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "num.replica.alter.log.dirs.threads" Int None, High ReadOnly Any, Inert ONE_REPLICA;
+    "num.replica.fetchers" Int Some("1"), High ReadOnly AtLeast(1), Inert ONE_REPLICA;
     "quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
-    "replica.fetch.backoff.ms" Int Some("1000"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
-    "replica.fetch.max.bytes" Int Some("1048576"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
-    "replica.fetch.min.bytes" Int Some("1"), High ReadOnly Any, Inert ONE_NODE;
-    "replica.fetch.response.max.bytes" Int Some("10485760"), Medium ReadOnly AtLeast(0), Inert ONE_NODE;
-    "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Inert ONE_NODE;
-    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert ONE_NODE;
-    "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly Any, Inert ONE_NODE;
+    "replica.fetch.backoff.ms" Int Some("1000"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
+    "replica.fetch.max.bytes" Int Some("1048576"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
+    "replica.fetch.min.bytes" Int Some("1"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.fetch.response.max.bytes" Int Some("10485760"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
+    "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly Any, Inert ONE_REPLICA;
     "replica.selector.class" Text None, Medium ReadOnly Any, Refused NO_JAVA;
-    "replica.socket.receive.buffer.bytes" Int Some("65536"), High ReadOnly Any, Inert ONE_NODE;
-    "replica.socket.timeout.ms" Int Some("30000"), High ReadOnly Any, Inert ONE_NODE;
-    "replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
-    "replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_NODE;
-    "unclean.leader.election.interval.ms" Long Some("300000"), Medium ReadOnly AtLeast(1), Inert ONE_NODE;
+    "replica.socket.receive.buffer.bytes" Int Some("65536"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.socket.timeout.ms" Int Some("30000"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "unclean.leader.election.interval.ms" Long Some("300000"), Medium ReadOnly AtLeast(1), Inert ONE_REPLICA;
 }

@@ -1,0 +1,145 @@
+//! The life of a broker in its cluster: it registers, says again and again that it is alive, and gives up what it leads before it stops.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use goatq_controller::Controller;
+use goatq_controller::decide::brokers::{RegisterBroker, RegisterBrokerError, UnknownBroker};
+use goatq_controller::liveness::{BrokerHeartbeat, HeartbeatAnswer};
+use goatq_controller::service::SubmitError;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::{Health, Phase};
+
+/// Between two attempts while the quorum is not reached.
+const AGAIN: Duration = Duration::from_millis(250);
+/// How many attempts pass between two lines about it.
+const QUIET: u32 = 40;
+/// How long a broker tries to give up what it leads.
+const ORDERLY: Duration = Duration::from_secs(5);
+
+/// A broker's registration, shared by all who need its epoch.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    controller: Controller,
+    command: RegisterBroker,
+    interval: Duration,
+    epoch: Arc<AtomicI64>,
+    /// Set for good when the broker begins to stop: from then on no heartbeat says anything else.
+    leaving: Arc<AtomicBool>,
+}
+
+/// Why a broker is not in the cluster.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegisterFailure {
+    /// The controller refuses it.
+    #[error(transparent)]
+    Refused(#[from] RegisterBrokerError),
+    /// This node's part of the quorum has stopped.
+    #[error(transparent)]
+    Stopped(SubmitError),
+}
+
+impl Registration {
+    /// Not registered yet. `interval` is `broker.heartbeat.interval.ms`.
+    pub(crate) fn new(controller: Controller, command: RegisterBroker, interval: Duration) -> Self {
+        Self { controller, command, interval, epoch: Arc::new(AtomicI64::new(-1)), leaving: Arc::default() }
+    }
+
+    /// The epoch of the registration, -1 before.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    async fn beat(&self) -> Result<Result<HeartbeatAnswer, UnknownBroker>, SubmitError> {
+        let want_shut_down = self.leaving.load(Ordering::Acquire);
+        let beat = BrokerHeartbeat { id: self.command.id, epoch: self.epoch(), ready: true, want_shut_down };
+        self.controller.heartbeat(beat).await
+    }
+}
+
+/// Registers, however long it takes. When this returns, this node's metadata has the registration.
+///
+/// # Errors
+/// It never will: see [`RegisterFailure`].
+pub(crate) async fn register(registration: &Registration) -> Result<(), RegisterFailure> {
+    let mut attempts: u32 = 0;
+    loop {
+        match registration.controller.submit(registration.command.clone()).await {
+            Ok(Ok(epoch)) => {
+                registration.epoch.store(epoch, Ordering::Release);
+                break;
+            }
+            Ok(Err(refused)) => return Err(refused.into()),
+            Err(SubmitError::Stopped) => return Err(RegisterFailure::Stopped(SubmitError::Stopped)),
+            Err(error) => {
+                if attempts.is_multiple_of(QUIET) {
+                    tracing::warn!(%error, "the metadata quorum is not reached, this broker goes on trying");
+                }
+                attempts = attempts.wrapping_add(1);
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+    let (mut images, id, epoch) = (registration.controller.watch(), registration.command.id, registration.epoch());
+    let has = images.wait_for(|image| image.brokers.get(id).is_some_and(|broker| broker.epoch >= epoch)).await;
+    has.map(drop).map_err(|_| RegisterFailure::Stopped(SubmitError::Stopped))
+}
+
+/// Says that the broker is ready, until it may serve.
+pub(crate) async fn until_unfenced(registration: &Registration) {
+    loop {
+        if registration.beat().await.is_ok_and(|answer| answer.is_ok_and(|answer| !answer.fenced)) {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Says that the broker is alive, until cancelled. Another process under its id ends it.
+pub(crate) async fn keep_alive(registration: Registration, health: Arc<Health>, cancel: CancellationToken) {
+    let mut wait = registration.interval;
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let answer = tokio::select! {
+            () = cancel.cancelled() => return,
+            answer = registration.beat() => answer,
+        };
+        wait = registration.interval;
+        match answer {
+            Ok(Ok(answer)) if answer.fenced && !answer.may_shut_down => tracing::warn!("this broker is fenced"),
+            Ok(Ok(_)) => {}
+            Ok(Err(UnknownBroker::StaleEpoch { id, given, current })) => {
+                let why = format!("another process has registered as broker {id}: its epoch is {current}, not {given}");
+                return health.enter(Phase::Failed(why));
+            }
+            Ok(Err(UnknownBroker::NotRegistered(_))) => {
+                if let Err(error) = register(&registration).await {
+                    return health.enter(Phase::Failed(error.to_string()));
+                }
+            }
+            Err(SubmitError::Stopped) => return,
+            Err(error) => {
+                tracing::debug!(%error, "the active controller was not reached");
+                wait = wait.min(AGAIN);
+            }
+        }
+    }
+}
+
+/// Gives up what the broker leads, as far as others can take it over, so that nobody waits for a broker that has gone.
+pub(crate) async fn give_up_leadership(registration: &Registration) {
+    registration.leaving.store(true, Ordering::Release);
+    let given_up = async {
+        while !registration.beat().await.is_ok_and(|answer| answer.is_ok_and(|answer| answer.may_shut_down)) {
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(ORDERLY, given_up).await.is_err() {
+        tracing::warn!("the active controller did not take over what this broker leads: it stops all the same");
+    }
+}
