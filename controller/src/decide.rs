@@ -22,6 +22,7 @@ pub mod alter_partition;
 pub mod brokers;
 pub mod cluster;
 pub mod configs;
+pub mod elect_leaders;
 pub mod features;
 pub mod partitions;
 pub mod producer_ids;
@@ -32,6 +33,9 @@ pub const MAX_PARTITIONS_PER_REQUEST: usize = 10_000;
 
 /// Configuration records that one request may make, as in Kafka.
 pub const MAX_CONFIGS_PER_REQUEST: usize = 10_000;
+
+/// The configuration that says how many replicas have to be in sync.
+pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// Something that can be asked of the controller.
 /// A command is decided again when another leader has changed the image meanwhile, hence `Clone`.
@@ -65,12 +69,21 @@ pub struct Context<'a> {
     pub image: &'a MetadataImage,
     /// Which configurations are known and legal.
     pub validator: &'a dyn ConfigValidator,
-    /// Counts for topics that leave them open.
+    /// What topics get that leave it open.
     pub defaults: &'a TopicDefaults,
     /// What this build can finalize.
     pub supported: &'a SupportedFeatures,
     /// Where ids and starting points come from.
     pub entropy: &'a mut Entropy,
+}
+
+impl Context<'_> {
+    /// `min.insync.replicas` of a topic: its own, the cluster's, or that of this node's file.
+    pub(crate) fn min_insync(&self, topic: &str) -> usize {
+        let set = |resource| self.image.configs.value(&resource, MIN_INSYNC_REPLICAS);
+        let value = set(ConfigResource::topic(topic)).or_else(|| set(ConfigResource::all_brokers()));
+        value.and_then(|value| value.parse().ok()).unwrap_or(self.defaults.min_insync_replicas)
+    }
 }
 
 impl fmt::Debug for Context<'_> {
@@ -79,7 +92,7 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-/// Counts for topics that leave them open (-1).
+/// What topics get that leave it open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicDefaults {
     /// `num.partitions`.
@@ -88,11 +101,19 @@ pub struct TopicDefaults {
     pub replication_factor: i16,
     /// Replicas of a partition that can be honoured.
     pub max_replication_factor: i16,
+    /// `min.insync.replicas`, where neither the topic nor the cluster has a value set at run time. It must be the same on all
+    /// nodes: leaders and the controller draw conclusions from it (KIP-966).
+    pub min_insync_replicas: usize,
 }
 
 impl Default for TopicDefaults {
     fn default() -> Self {
-        TopicDefaults { num_partitions: 1, replication_factor: 1, max_replication_factor: i16::MAX }
+        TopicDefaults {
+            num_partitions: 1,
+            replication_factor: 1,
+            max_replication_factor: i16::MAX,
+            min_insync_replicas: 1,
+        }
     }
 }
 

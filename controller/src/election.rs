@@ -1,7 +1,12 @@
 //! Who leads a partition, and what a broker's coming and going changes.
 //!
 //! Pure rules on one partition. A leader must be alive and in sync; a replica outside the ISR leads only when it is an eligible
-//! leader replica (KIP-966), or when the topic allows unclean elections.
+//! leader replica (KIP-966), or when somebody asks for an unclean election.
+//!
+//! **Eligible leader replicas.** While fewer replicas than `min.insync.replicas` are in sync the leader moves no high watermark, so
+//! whoever left the ISR meanwhile, or last before, has all that was ever committed: it is in the ELR and may lead. A replica that was
+//! started anew may have lost what was not synced and is in neither; one that is the last in sync stays there, or nobody could lead.
+//! Once enough replicas are in sync again the ELR is empty.
 
 use crate::{
     image::{NO_LEADER, PartitionImage},
@@ -31,10 +36,10 @@ pub struct Elected {
 
 /// Elects a leader among the replicas of which `alive` says that they may lead.
 pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wanted) -> Elected {
-    let clean = |replica: i32| alive(replica) && (partition.isr.contains(&replica) || partition.elr.contains(&replica));
     let elected = |leader| Elected { leader, unclean: false };
-    if wanted == Wanted::Preferred && clean(partition.preferred_leader()) {
-        return elected(partition.preferred_leader());
+    let preferred = partition.preferred_leader();
+    if wanted == Wanted::Preferred && alive(preferred) && partition.isr.contains(&preferred) {
+        return elected(preferred);
     }
     if partition.has_leader() && alive(partition.leader) && partition.isr.contains(&partition.leader) {
         return elected(partition.leader);
@@ -57,17 +62,22 @@ pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wa
 pub struct Change<'a> {
     before: &'a PartitionImage,
     after: PartitionImage,
+    min_insync: usize,
     /// The leader starts over: its epoch grows even if it stays the same.
-    restarted: bool,
+    leads_again: bool,
+    /// A replica that may have lost records.
+    restarted: Option<i32>,
+    unclean: bool,
 }
 
 impl<'a> Change<'a> {
-    /// Nothing yet.
-    pub fn of(partition: &'a PartitionImage) -> Self {
-        Change { before: partition, after: partition.clone(), restarted: false }
+    /// Nothing yet. `min_insync` is the topic's `min.insync.replicas`.
+    pub fn of(partition: &'a PartitionImage, min_insync: usize) -> Self {
+        let after = partition.clone();
+        Change { before: partition, after, min_insync, leads_again: false, restarted: None, unclean: false }
     }
 
-    /// A replica is gone (fenced, restarted or unregistered): it leaves the ISR unless it is the last one in it, and if it led,
+    /// A replica is gone (fenced, about to stop or unregistered): it leaves the ISR unless it is the last one in it, and if it led,
     /// another leads as far as `alive` allows. `alive` must say no to the replica itself.
     #[must_use]
     pub fn gone(mut self, replica: i32, alive: impl Fn(i32) -> bool) -> Self {
@@ -75,9 +85,24 @@ impl<'a> Change<'a> {
             self.after.isr.retain(|other| *other != replica);
         }
         if self.after.leader == replica {
-            self.restarted = true;
+            self.leads_again = true;
             self.elect(alive, Wanted::Any);
         }
+        self
+    }
+
+    /// A replica is [gone](Self::gone) because its process was started anew: what it had may not be complete.
+    #[must_use]
+    pub fn restarted(mut self, replica: i32, alive: impl Fn(i32) -> bool) -> Self {
+        self.restarted = Some(replica);
+        self.after.elr.retain(|other| *other != replica);
+        self.gone(replica, alive)
+    }
+
+    /// The leader's own idea of who is in sync is taken.
+    #[must_use]
+    pub fn in_sync(mut self, isr: Vec<i32>) -> Self {
+        self.after.isr = isr;
         self
     }
 
@@ -97,21 +122,35 @@ impl<'a> Change<'a> {
         if elected.leader == NO_LEADER {
             return;
         }
-        if elected.unclean {
+        self.unclean |= elected.unclean;
+        if !self.after.isr.contains(&elected.leader) {
+            // Nobody in sync is alive, or this one would not have been chosen.
             self.after.isr = vec![elected.leader];
-        } else if !self.after.isr.contains(&elected.leader) {
-            self.after.isr.push(elected.leader);
-        }
-        self.after.elr.retain(|replica| *replica != elected.leader);
-        if elected.unclean {
-            self.after.elr.clear();
         }
         self.after.last_known_elr.clear();
     }
 
+    /// Who leads after it.
+    pub fn leader(&self) -> i32 {
+        self.after.leader
+    }
+
+    /// Who is eligible although not in sync.
+    fn settle_elr(&mut self) {
+        let needed = self.min_insync.min(self.after.replicas.len());
+        if self.unclean || self.after.isr.len() >= needed {
+            self.after.elr.clear();
+            return;
+        }
+        let had_all = |replica: &i32| self.before.isr.contains(replica) || self.before.elr.contains(replica);
+        let outside = |replica: &i32| !self.after.isr.contains(replica) && self.restarted != Some(*replica);
+        self.after.elr = self.after.replicas.iter().copied().filter(|id| had_all(id) && outside(id)).collect();
+    }
+
     /// The record that carries it out; `None` when nothing changes.
-    pub fn record(self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
-        let leads_anew = self.before.leader != self.after.leader || (self.restarted && self.after.has_leader());
+    pub fn record(mut self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
+        self.settle_elr();
+        let leads_anew = self.before.leader != self.after.leader || (self.leads_again && self.after.has_leader());
         let changed = |before: &Vec<i32>, after: Vec<i32>| (*before != after).then_some(after);
         let record = PartitionChangeRecord {
             topic_id,

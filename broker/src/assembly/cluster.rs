@@ -129,6 +129,7 @@ fn cluster_config(
             num_partitions: config.topics.num_partitions,
             replication_factor: config.topics.default_replication_factor.unwrap_or(1),
             max_replication_factor: MAX_REPLICATION_FACTOR,
+            ..TopicDefaults::default()
         },
         timing,
         ..ClusterConfig::single(own.node_id, own.directory_id, seed)
@@ -144,7 +145,8 @@ pub(super) async fn start_controller(
     addresses: &BTreeMap<String, SocketAddr>,
 ) -> Result<Controller, StartError> {
     let own = identity(config, dirs);
-    let cluster = cluster_config(config, &own, addresses, starting.seed());
+    let mut cluster = cluster_config(config, &own, addresses, starting.seed());
+    cluster.topic_defaults.min_insync_replicas = starting.config.topic(None).min_insync_replicas;
     let storage = MetadataStorage {
         disk,
         log_dir: dirs.metadata.path().to_owned(),

@@ -10,7 +10,8 @@ use super::{
     brokers::{UnknownBroker, registered},
 };
 use crate::{
-    image::{MetadataImage, PartitionImage},
+    election::Change,
+    image::{MetadataImage, PartitionImage, TopicImage},
     record::{MetadataRecord, PartitionChangeRecord},
 };
 
@@ -97,17 +98,16 @@ impl Command for AlterPartition {
                 true => check(cx.image, self.broker_id, &new),
                 false => Err(AlterPartitionError::Invalid("The request names the partition more than once.".into())),
             };
-            let answer = checked.map(|partition| {
+            let answer = checked.map(|(topic, partition)| {
                 let isr: Vec<i32> = new.isr.iter().map(|(replica, _)| *replica).collect();
-                let elr: Vec<i32> = partition.elr.iter().copied().filter(|replica| !isr.contains(replica)).collect();
-                let record = PartitionChangeRecord {
+                let change = Change::of(partition, cx.min_insync(&topic.name)).in_sync(isr.clone());
+                // A new partition epoch in any case: what was proposed before is outdated.
+                let same = PartitionChangeRecord {
                     topic_id: new.topic_id,
                     partition_id: new.partition,
-                    isr: Some(isr.clone()),
-                    elr: (elr != partition.elr).then_some(elr),
                     ..PartitionChangeRecord::default()
                 };
-                records.push(record.into());
+                records.push(change.record(new.topic_id, new.partition).unwrap_or(same).into());
                 AlteredPartition {
                     leader: partition.leader,
                     leader_epoch: partition.leader_epoch,
@@ -121,9 +121,26 @@ impl Command for AlterPartition {
     }
 }
 
-fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<&'a PartitionImage, AlterPartitionError> {
+type Found<'a> = (&'a TopicImage, &'a PartitionImage);
+
+fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<Found<'a>, AlterPartitionError> {
     let topic = image.topics.by_id(&new.topic_id).ok_or(AlterPartitionError::UnknownTopic)?;
     let partition = topic.partition(new.partition).ok_or(AlterPartitionError::UnknownPartition)?;
+    let epoch_of = |replica| image.brokers.get(replica).filter(|broker| broker.may_lead()).map(|broker| broker.epoch);
+    check_isr(partition, broker, new, epoch_of)?;
+    Ok((topic, partition))
+}
+
+/// Whether a partition may get the ISR that `broker` asks for. `epoch_of` says the broker epoch of each broker that may lead.
+///
+/// # Errors
+/// See [`AlterPartitionError`].
+pub fn check_isr(
+    partition: &PartitionImage,
+    broker: i32,
+    new: &NewIsr,
+    epoch_of: impl Fn(i32) -> Option<i64>,
+) -> Result<(), AlterPartitionError> {
     if new.leader_epoch > partition.leader_epoch || new.partition_epoch > partition.partition_epoch {
         return Err(AlterPartitionError::NewerEpoch);
     }
@@ -144,22 +161,9 @@ fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<&'a 
         if !seen.insert(replica) || !partition.replicas.contains(replica) {
             return Err(AlterPartitionError::Invalid("The ISR must consist of replicas, each once.".into()));
         }
-        let eligible = |found: &BrokerEpochs| found.may_lead && (*epoch == -1 || *epoch == found.epoch);
-        if image.brokers.get(*replica).map(|found| BrokerEpochs::of(found)).filter(eligible).is_none() {
+        if epoch_of(*replica).is_none_or(|known| *epoch != -1 && *epoch != known) {
             return Err(AlterPartitionError::Ineligible(*replica));
         }
     }
-    Ok(partition)
-}
-
-/// What of a broker decides whether it may be in an ISR.
-struct BrokerEpochs {
-    may_lead: bool,
-    epoch: i64,
-}
-
-impl BrokerEpochs {
-    fn of(broker: &crate::image::BrokerImage) -> Self {
-        BrokerEpochs { may_lead: broker.may_lead(), epoch: broker.epoch }
-    }
+    Ok(())
 }

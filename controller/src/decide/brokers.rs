@@ -10,10 +10,9 @@ use super::{Command, Context, Decision};
 use crate::{
     election::Change,
     feature::KRAFT_VERSION,
-    image::{BrokerImage, Endpoint, MetadataImage, PartitionImage},
+    image::{BrokerImage, Endpoint, MetadataImage},
     record::{
-        BrokerChangeRecord, EndpointPart, FeaturePart, MetadataRecord, PartitionChangeRecord, RegisterBrokerRecord,
-        UnregisterBrokerRecord,
+        BrokerChangeRecord, EndpointPart, FeaturePart, MetadataRecord, RegisterBrokerRecord, UnregisterBrokerRecord,
     },
 };
 
@@ -121,7 +120,7 @@ impl Command for RegisterBroker {
         let mut records: Vec<MetadataRecord> = vec![self.into_record(epoch).into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
         let alive = |replica: i32| if replica == id { !fenced } else { cx.image.brokers.may_lead(replica) };
-        records.extend(changes(cx.image, id, |partition| Change::of(partition).gone(id, others).ready(alive)));
+        records.extend(changes(cx, id, |change| change.restarted(id, others).ready(alive)));
         Decision { records, response: Ok(epoch) }
     }
 }
@@ -226,9 +225,9 @@ impl Command for ChangeBroker {
             let alive = |replica: i32| {
                 if replica == id { !broker.in_controlled_shutdown } else { cx.image.brokers.may_lead(replica) }
             };
-            records.extend(changes(cx.image, id, |partition| Change::of(partition).ready(alive)));
+            records.extend(changes(cx, id, |change| change.ready(alive)));
         } else {
-            records.extend(changes(cx.image, id, |partition| Change::of(partition).gone(id, others)));
+            records.extend(changes(cx, id, |change| change.gone(id, others)));
         }
         Decision { records, response: Ok(()) }
     }
@@ -252,20 +251,21 @@ impl Command for UnregisterBroker {
         let mut records: Vec<MetadataRecord> =
             vec![UnregisterBrokerRecord { broker_id: id, broker_epoch: broker.epoch }.into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
-        records.extend(changes(cx.image, id, |partition| Change::of(partition).gone(id, others)));
+        records.extend(changes(cx, id, |change| change.gone(id, others)));
         Decision { records, response: Ok(()) }
     }
 }
 
 /// What changes in the partitions that have a replica on a broker.
-fn changes(image: &MetadataImage, broker: i32, change: impl Fn(&PartitionImage) -> Change<'_>) -> Vec<MetadataRecord> {
+fn changes(cx: &Context<'_>, broker: i32, change: impl Fn(Change<'_>) -> Change<'_>) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
-    for topic in image.topics.iter() {
-        for (number, partition) in (0..).zip(&topic.partitions) {
-            if partition.replicas.contains(&broker) {
-                let record: Option<PartitionChangeRecord> = change(partition).record(topic.id, number);
-                records.extend(record.map(MetadataRecord::from));
-            }
+    for topic in cx.image.topics.iter() {
+        let concerned = (0..).zip(&topic.partitions).filter(|(_, partition)| partition.replicas.contains(&broker));
+        let mut min_insync = None;
+        for (number, partition) in concerned {
+            let min_insync = *min_insync.get_or_insert_with(|| cx.min_insync(&topic.name));
+            let record = change(Change::of(partition, min_insync)).record(topic.id, number);
+            records.extend(record.map(MetadataRecord::from));
         }
     }
     records

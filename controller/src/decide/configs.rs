@@ -8,10 +8,10 @@ use std::{
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Context, Decision, InvalidConfig, MAX_CONFIGS_PER_REQUEST};
+use super::{Command, Context, Decision, InvalidConfig, MAX_CONFIGS_PER_REQUEST, MIN_INSYNC_REPLICAS};
 use crate::{
     image::{ConfigKind, ConfigResource},
-    record::{ConfigRecord, MetadataRecord},
+    record::{ConfigRecord, MetadataRecord, PartitionChangeRecord},
 };
 
 /// Longest value in bytes: what a string of the wire protocol can hold.
@@ -189,10 +189,36 @@ fn decide_each<C>(
         });
         answers.push((resource, decided.map(|new| records.extend(new))));
     }
+    records.extend(outdated_elrs(cx, &records));
     if validate_only {
         records.clear();
     }
     Decision { records, response: AlterConfigsResponse { resources: answers } }
+}
+
+/// Who is eligible to lead follows from the `min.insync.replicas` that was in force. With another one nobody can tell, so whoever
+/// is not in sync is no longer eligible from the very image on in which the leaders see the new value (KIP-966).
+fn outdated_elrs(cx: &Context<'_>, changes: &[MetadataRecord]) -> Vec<MetadataRecord> {
+    let changed = |record: &MetadataRecord| match record {
+        MetadataRecord::Config(record) if *record.key == *MIN_INSYNC_REPLICAS => Some(record.resource_name.clone()),
+        _ => None,
+    };
+    let names: BTreeSet<ByteString> = changes.iter().filter_map(changed).collect();
+    let everywhere = names.iter().any(|name| name.is_empty());
+    let topics = cx.image.topics.iter().filter(|topic| everywhere || names.contains(&topic.name));
+    let mut records = Vec::new();
+    for topic in topics.filter(|_| !names.is_empty()) {
+        for (number, _) in (0..).zip(&topic.partitions).filter(|(_, partition)| !partition.elr.is_empty()) {
+            let record = PartitionChangeRecord {
+                topic_id: topic.id,
+                partition_id: number,
+                elr: Some(Vec::new()),
+                ..PartitionChangeRecord::default()
+            };
+            records.push(record.into());
+        }
+    }
+    records
 }
 
 fn check_resource(cx: &Context<'_>, resource: &ConfigResource) -> Result<(), AlterConfigError> {

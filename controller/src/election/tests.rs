@@ -46,32 +46,53 @@ fn only_replicas_in_sync_lead_without_loss() {
 #[test]
 fn an_unclean_leader_starts_the_isr_anew() {
     let of = partition(NO_LEADER, &[1, 2, 3], &[2], &[3]);
-    let mut change = Change::of(&of);
+    let mut change = Change::of(&of, 1);
     change.elect(|id| id == 1, Wanted::Unclean);
     let record = change.record(Uuid::ZERO, 0).unwrap();
     assert_eq!((record.leader, record.isr, record.elr), (1, Some(vec![1]), Some(vec![])));
 }
 
 #[test]
-fn a_leader_from_the_elr_joins_the_isr() {
+fn a_leader_from_the_elr_is_alone_in_sync() {
     let of = partition(NO_LEADER, &[1, 2, 3], &[2], &[3]);
-    let record = Change::of(&of).ready(|id| id == 3).record(Uuid::ZERO, 0).unwrap();
-    assert_eq!((record.leader, record.isr, record.elr), (3, Some(vec![2, 3]), Some(vec![])));
+    let record = Change::of(&of, 2).ready(|id| id == 3).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((record.leader, record.isr, record.elr), (3, Some(vec![3]), Some(vec![2])));
+}
+
+#[test]
+fn who_was_in_sync_last_stays_eligible() {
+    let of = partition(1, &[1, 2, 3], &[1, 2], &[]);
+    let record = Change::of(&of, 2).gone(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((record.leader, record.isr, record.elr), (NO_LEADER_CHANGE, Some(vec![1]), Some(vec![2])));
+    let restarted = Change::of(&of, 2).restarted(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((restarted.isr, restarted.elr), (Some(vec![1]), None));
+    // With one replica in sync being enough, the others are nothing special.
+    let enough = Change::of(&of, 1).gone(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((enough.isr, enough.elr), (Some(vec![1]), None));
+}
+
+#[test]
+fn enough_in_sync_means_nobody_else_is_eligible() {
+    let of = partition(1, &[1, 2, 3], &[1], &[2]);
+    let record = Change::of(&of, 2).in_sync(vec![1, 3]).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((record.isr, record.elr), (Some(vec![1, 3]), Some(vec![])));
+    let dead = Change::of(&of, 2).gone(1, |id| id == 2).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((dead.leader, dead.isr, dead.elr), (2, Some(vec![2]), Some(vec![1])));
 }
 
 #[test]
 fn a_restart_of_the_only_replica_is_a_new_leadership() {
     let of = partition(1, &[1], &[1], &[]);
-    let record = Change::of(&of).gone(1, |_| false).ready(all).record(Uuid::ZERO, 7).unwrap();
+    let record = Change::of(&of, 1).gone(1, |_| false).ready(all).record(Uuid::ZERO, 7).unwrap();
     assert_eq!((record.partition_id, record.leader, record.isr), (7, 1, None));
-    let fenced = Change::of(&of).gone(1, |_| false).record(Uuid::ZERO, 7).unwrap();
+    let fenced = Change::of(&of, 1).gone(1, |_| false).record(Uuid::ZERO, 7).unwrap();
     assert_eq!((fenced.leader, fenced.isr), (NO_LEADER, None));
 }
 
 #[test]
 fn nothing_changes_for_a_follower_that_was_out_already() {
     let of = partition(1, &[1, 2], &[1], &[]);
-    assert_eq!(Change::of(&of).gone(2, |id| id == 1).ready(all).record(Uuid::ZERO, 0), None);
+    assert_eq!(Change::of(&of, 1).gone(2, |id| id == 1).ready(all).record(Uuid::ZERO, 0), None);
 }
 
 proptest! {
@@ -88,7 +109,7 @@ proptest! {
         let of = partition(leader, &[1, 2, 3, 4], &isr, &[]);
         let others = |id: i32| id != gone && alive[id as usize];
         let now = |id: i32| if id == gone { back } else { alive[id as usize] };
-        let mut change = Change::of(&of).gone(gone, others);
+        let mut change = Change::of(&of, 1).gone(gone, others);
         if back {
             change = change.ready(now);
         }

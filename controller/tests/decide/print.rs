@@ -9,6 +9,7 @@ use goatq_controller::{
     decide::{
         alter_partition::AlteredPartitions,
         configs::AlterConfigsResponse,
+        elect_leaders::ElectedLeaders,
         partitions::CreatePartitionsResponse,
         producer_ids::ProducerIdBlock,
         topics::{CreateTopicsResponse, DeleteTopicsResponse},
@@ -61,6 +62,12 @@ impl Answer for CreatePartitionsResponse {
 impl Answer for AlterConfigsResponse {
     fn print(&self) -> String {
         self.resources.iter().map(|(resource, result)| line(resource, result, |()| "ok".into())).collect()
+    }
+}
+
+impl Answer for ElectedLeaders {
+    fn print(&self) -> String {
+        self.iter().map(|(name, number, result)| line(format!("{name}-{number}"), result, |()| "ok".into())).collect()
     }
 }
 

@@ -83,7 +83,7 @@ impl World {
         let mut cx = Context {
             image: &before,
             validator: &Anything,
-            defaults: &TopicDefaults { num_partitions: 2, replication_factor: 1, ..TopicDefaults::default() },
+            defaults: &TopicDefaults { num_partitions: 2, ..TopicDefaults::default() },
             supported: &supported,
             entropy: &mut self.entropy,
         };
@@ -213,6 +213,8 @@ impl World {
                 assert!(!partition.isr.is_empty() && !partition.replicas.is_empty());
                 assert!(partition.isr.iter().all(|replica| partition.replicas.contains(replica)));
                 assert_eq!(partition.directories.len(), partition.replicas.len());
+                let outside = |id: &i32| partition.replicas.contains(id) && !partition.isr.contains(id);
+                assert!(partition.elr.iter().all(outside), "{partition:?}");
                 if partition.has_leader() {
                     assert!(partition.isr.contains(&partition.leader));
                     assert!(self.image.brokers.may_lead(partition.leader), "a dead broker leads {}", topic.name);

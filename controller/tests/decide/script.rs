@@ -10,6 +10,7 @@ use goatq_controller::{
         brokers::{BrokerChange, ChangeBroker, RegisterBroker, UnregisterBroker},
         cluster::FormCluster,
         configs::{AlterConfigs, ConfigChange, ConfigOperation, IncrementalAlterConfigs},
+        elect_leaders::{ElectLeaders, Election},
         features::{FeatureUpdate, UpdateFeatures, UpgradeType},
         partitions::{CreatePartitions, MorePartitions},
         producer_ids::AllocateProducerIds,
@@ -24,7 +25,7 @@ use goatq_protocol::Uuid;
 
 use crate::print;
 
-/// A key table of four keys.
+/// A key table of five keys.
 #[derive(Debug)]
 pub(crate) struct Keys;
 
@@ -41,6 +42,7 @@ impl ConfigValidator for Keys {
                 "retention.ms" | "log.retention.ms" => value.parse::<i64>().is_ok(),
                 "cleanup.policy" => value.split(',').all(|item| matches!(item, "" | "compact" | "delete")),
                 "interval.ms" => true,
+                "min.insync.replicas" => value.parse::<usize>().is_ok(),
                 _ => return Err(InvalidConfig(format!("Unknown config name: {key}"))),
             };
             if !legal {
@@ -71,7 +73,7 @@ impl Default for World {
         World {
             image: MetadataImage::default(),
             entropy: Entropy::from_number(7),
-            defaults: TopicDefaults { num_partitions: 2, replication_factor: 1, ..TopicDefaults::default() },
+            defaults: TopicDefaults { num_partitions: 2, ..TopicDefaults::default() },
             supported: SupportedFeatures::current(),
         }
     }
@@ -145,6 +147,7 @@ impl World {
                     num_partitions: line.number("partitions", 1),
                     replication_factor: line.number("rf", 1),
                     max_replication_factor: line.number("most", i16::MAX),
+                    min_insync_replicas: line.number("min-insync", 1),
                 };
                 String::new()
             }
@@ -177,6 +180,16 @@ impl World {
             "unregister" => {
                 let ids: Vec<i32> = lines.iter().map(|line| line.first.parse().unwrap()).collect();
                 ids.into_iter().map(|id| self.run(UnregisterBroker { id })).collect()
+            }
+            "elect" => {
+                let partition = |line: &Line| {
+                    let (name, number) = line.first.rsplit_once('-').unwrap();
+                    (name.into(), vec![number.parse().unwrap()])
+                };
+                let partitions = (!lines.is_empty()).then(|| lines.iter().map(partition).collect());
+                let unclean = case.args.contains_key("unclean");
+                let election = if unclean { Election::Unclean } else { Election::Preferred };
+                self.run(ElectLeaders { election, partitions })
             }
             "producer-ids" => lines
                 .iter()
