@@ -4,6 +4,7 @@
 
 mod cluster;
 mod network;
+mod replication;
 pub mod start;
 mod storage;
 

@@ -3,32 +3,43 @@
 //! A [`Partition`] is what every API above the log works on: produce and the coordinators append to it, fetch and
 //! loading coordinators read from it, and both wait on it. [`PartitionRegistry`] finds them by topic name or id.
 //!
-//! Locks: the leader's state has one, held while an append runs, so that no append passes a change of leadership. The log has
-//! its own below it. Readers take neither: they see published offsets.
+//! Locks: the follower's state has one, held while records of the leader are appended or the log is cut; the leader's state has one,
+//! held while an append runs, so that no append passes a change of leadership. A new assignment takes both, in this order. The
+//! log has its own below them. Readers take none: they see published offsets.
+//!
+//! Whoever waits for a commit waits for it in one leader epoch. When that ends, the wait ends (invariant 3): the offset may be
+//! committed later, but with another record.
 
 mod append;
 mod error;
+mod leading;
 mod listener;
 mod read;
 pub mod registry;
+mod replica;
 pub mod validate;
 
 pub use append::Appended;
-pub use error::{AppendError, CommitError, InternalAppendError, LeaderError, PartitionReadError};
+pub use error::{AppendError, CommitError, InternalAppendError, LeaderError, PartitionReadError, ReplicaAppendError};
+pub use leading::PartitionProposal;
 pub use read::PartitionRead;
 pub use registry::{PartitionRegistry, TopicPartitions};
+pub use replica::LeaderRecords;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 use goatq_protocol::Uuid;
 use goatq_storage::log::Log;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
 
 use crate::config::TopicConfig;
 use crate::metrics::topics::TopicCounts;
 use crate::purgatory::{OffsetGate, Purgatory};
+use crate::replication::follower::Follower;
 use crate::replication::leader::Leader;
 
 /// Leader id of a partition without leader, and epoch of a client that knows none.
@@ -41,6 +52,12 @@ pub struct PartitionContext {
     pub node_id: i32,
     /// Where producers and coordinators wait. Bounded by requests in flight.
     pub commits: Arc<Purgatory>,
+    /// `replica.lag.time.max.ms`.
+    pub max_lag: Duration,
+    /// `replica.fetch.backoff.ms`.
+    pub fetch_backoff: Duration,
+    /// What leaders ask of the controller. A partition has one proposal under way at a time, which bounds the queue.
+    pub proposals: mpsc::UnboundedSender<PartitionProposal>,
 }
 
 /// Which topic's partition it is.
@@ -61,6 +78,8 @@ pub struct Assignment<'a> {
     pub leader: i32,
     /// Epoch of that leader.
     pub leader_epoch: i32,
+    /// Grows with each decision.
+    pub partition_epoch: i32,
     /// All replicas.
     pub replicas: &'a [i32],
     /// Those in sync.
@@ -74,12 +93,16 @@ pub struct Partition {
     log: Arc<Log>,
     config: RwLock<Arc<TopicConfig>>,
     counts: Arc<TopicCounts>,
+    /// `None` while this node leads, or nobody.
+    follower: Mutex<Option<Follower>>,
     /// `None` while another node leads.
     leader: Mutex<Option<Leader>>,
     is_leader: AtomicBool,
     leader_id: AtomicI32,
     leader_epoch: AtomicI32,
     failed: AtomicBool,
+    /// Of a leader with followers.
+    log_end: Arc<OffsetGate>,
     durable: Arc<OffsetGate>,
     high_watermark: Arc<OffsetGate>,
     last_stable: Arc<OffsetGate>,
@@ -100,11 +123,13 @@ impl Partition {
             context,
             config: RwLock::new(config),
             counts,
+            follower: Mutex::new(None),
             leader: Mutex::new(None),
             is_leader: AtomicBool::new(false),
             leader_id: AtomicI32::new(NONE),
             leader_epoch: AtomicI32::new(NONE),
             failed: AtomicBool::new(false),
+            log_end: OffsetGate::new(start),
             durable: OffsetGate::new(start),
             high_watermark: OffsetGate::new(start),
             last_stable: OffsetGate::new(start),
@@ -141,7 +166,11 @@ impl Partition {
 
     /// Takes a new configuration of the topic. The log's own settings are changed apart from it ([`Log::reconfigure`]).
     pub fn set_config(&self, config: Arc<TopicConfig>) {
+        let min_insync = config.min_insync_replicas;
         *self.config.write() = config;
+        let mut leader = self.leader.lock();
+        let effects = leader.as_mut().map(|leader| leader.on_min_insync(min_insync));
+        self.take(leader, effects);
     }
 
     /// Counters of the topic.
@@ -199,35 +228,9 @@ impl Partition {
         &self.last_stable
     }
 
-    /// Takes the controller's decision about leadership and replicas. Older epochs are ignored (invariant 3).
-    pub fn assign(&self, assignment: Assignment<'_>) {
-        let mut leader = self.leader.lock();
-        if assignment.leader_epoch < self.leader_epoch() {
-            return;
-        }
-        let leads = assignment.leader == self.context.node_id;
-        let same_epoch = leader.as_ref().is_some_and(|leader| leader.epoch() == assignment.leader_epoch);
-        if !leads {
-            *leader = None;
-        } else if !same_epoch {
-            let durable_end = self.log.durable_end();
-            let known = self.high_watermark.reached();
-            *leader = Some(Leader::new(self.context.node_id, assignment.leader_epoch, durable_end, known));
-        }
-        self.leader_id.store(assignment.leader, Ordering::Release);
-        self.leader_epoch.store(assignment.leader_epoch, Ordering::Release);
-        self.is_leader.store(leads, Ordering::Release);
-        let moved = leader.as_mut().and_then(|leader| leader.on_replicas(assignment.replicas, assignment.isr));
-        drop(leader);
-        self.publish(moved);
-        if !same_epoch {
-            self.nudge_readers();
-        }
-    }
-
-    /// Replicas in sync as far as this leader knows; 0 when it does not lead.
-    pub fn in_sync_replicas(&self) -> usize {
-        self.leader.lock().as_ref().map_or(0, Leader::in_sync)
+    /// Passed by the end of the log while this node leads and has followers: for their fetches.
+    pub fn log_end_gate(&self) -> &Arc<OffsetGate> {
+        &self.log_end
     }
 
     /// Checks that this node leads and that a client's idea of the epoch (-1 for none) is right (KIP-320).
@@ -251,29 +254,29 @@ impl Partition {
     /// The partition goes away (topic deleted, node stops): everybody who waits is told.
     pub fn close(&self) {
         self.is_leader.store(false, Ordering::Release);
+        *self.follower.lock() = None;
         *self.leader.lock() = None;
-        for gate in [&self.durable, &self.high_watermark, &self.last_stable] {
+        for gate in self.gates() {
+            gate.close();
+        }
+    }
+
+    fn gates(&self) -> [&Arc<OffsetGate>; 4] {
+        [&self.log_end, &self.durable, &self.high_watermark, &self.last_stable]
+    }
+
+    fn on_poisoned(&self) {
+        self.failed.store(true, Ordering::Release);
+        for gate in self.gates() {
             gate.close();
         }
     }
 
     /// Something else than an offset changed that readers are told of (who leads, where the log begins): those who wait look again.
     pub fn nudge_readers(&self) {
+        self.log_end.nudge();
         self.high_watermark.nudge();
         self.last_stable.nudge();
-    }
-
-    fn on_durable(&self, durable_end: i64) {
-        self.durable.advance(durable_end);
-        let moved = self.leader.lock().as_mut().and_then(|leader| leader.on_durable(durable_end));
-        self.publish(moved);
-    }
-
-    fn on_poisoned(&self) {
-        self.failed.store(true, Ordering::Release);
-        for gate in [&self.durable, &self.high_watermark, &self.last_stable] {
-            gate.close();
-        }
     }
 
     /// The high watermark moved: whoever waits for it, or for the last stable offset that follows it, wakes up.

@@ -133,6 +133,13 @@ impl OffsetGate {
         }
     }
 
+    /// Begins anew at `offset`, which may be lower: what was published above it is not so any more. Whoever calls this sees to it
+    /// that nobody publishes old news at the same time. Wakes everybody, to look whether they still wait for the right thing.
+    pub fn restart(&self, offset: i64) {
+        self.reached.store(offset, Ordering::Release);
+        self.wake_up_to(i64::MAX);
+    }
+
     /// Wakes everybody: the partition is gone or its disk failed. Nobody waits here any more.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);

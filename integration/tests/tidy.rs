@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "broker/src/coordinator/group",
     "broker/src/fetch/session.rs",
     "broker/src/fetch/planner.rs",
+    "broker/src/fetcher/session.rs",
     "broker/src/replication",
     "broker/src/partition/validate.rs",
     "broker/src/quorum/backoff.rs",

@@ -1,8 +1,11 @@
 //! Fetch (key 1, versions 4-18): reads record batches.
 //!
 //! KIP-74 (limits), KIP-98 (isolation), KIP-227 (sessions, version 7), KIP-320 (epochs, 9), KIP-595 (divergence, 12), KIP-516
-//! (topic ids, 13), KIP-903 (broker epochs of followers, 15), KIP-951 (leader hints, 16). Partitions are read here; this node
-//! has no followers, so whoever claims to be one is told that he is not. Waiting is capped at [`MAX_WAIT`].
+//! (topic ids, 13), KIP-903 (broker epochs of followers, 15), KIP-951 (leader hints, 16). Partitions are read here; waiting is
+//! capped at [`MAX_WAIT`].
+//!
+//! Brokers fetch as followers: they read to the end of the log, and with the offset they ask for they vouch for everything below
+//! it. Whoever claims to be one and is no replica is told so.
 
 mod answer;
 mod batches;
@@ -18,7 +21,7 @@ use super::RequestContext;
 use crate::fetch::planner::Isolation;
 use crate::fetch::session::{FINAL_EPOCH, NO_SESSION, PartitionKey, Position, SessionError, SessionRequest, TopicKey};
 use crate::net::Outcome;
-use read::{Reading, Wanted};
+use read::{Follower, Reading, Wanted};
 
 /// Version from which sessions exist.
 const SESSIONS: i16 = 7;
@@ -30,15 +33,17 @@ const REPLICA_STATE: i16 = 15;
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcome {
-    let replica_id =
-        if cx.api_version >= REPLICA_STATE { request.replica_state.replica_id } else { request.replica_id };
+    let (replica_id, replica_epoch) = match cx.api_version {
+        REPLICA_STATE.. => (request.replica_state.replica_id, request.replica_state.replica_epoch),
+        _ => (request.replica_id, -1),
+    };
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(cx.node.fetch.max_bytes);
     let wanted = Wanted {
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         max_bytes: request.max_bytes,
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
         isolation: isolation(replica_id, request.isolation_level),
-        is_follower: replica_id >= 0,
+        follower: (replica_id >= 0).then_some(Follower { node: replica_id, broker_epoch: replica_epoch }),
     };
     let now = cx.node.clock.monotonic();
     let begun = match cx.node.fetch.begin(session_request(cx.api_version, replica_id, wanted.isolation, request), now) {

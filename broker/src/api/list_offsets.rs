@@ -1,8 +1,8 @@
 //! ListOffsets (key 2, versions 1-11): offsets by time and the ends of partitions.
 //!
-//! Version 2 isolation levels, 4 leader epochs (KIP-320), 7 the largest time stamp (KIP-734), 8 and 9 local and tiered ends
-//! (KIP-405, KIP-1005), 10 a time-out, 11 records that wait to be tiered (KIP-1023). Without tiered storage the local log is all
-//! there is: it starts where the log starts, and nothing is tiered.
+//! Version 2 isolation levels, 4 leader epochs (KIP-320), 5 OFFSET_NOT_AVAILABLE (KIP-207), 7 the largest time stamp (KIP-734), 8
+//! and 9 local and tiered ends (KIP-405, KIP-1005), 10 a time-out, 11 records that wait to be tiered (KIP-1023). Without tiered
+//! storage the local log is all there is: it starts where the log starts, and nothing is tiered.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,9 @@ use crate::partition::{Partition, PartitionReadError};
 const CONSUMER: i32 = -1;
 /// No time stamp, offset or epoch.
 const UNKNOWN: i64 = -1;
+
+/// Version from which clients know OFFSET_NOT_AVAILABLE.
+const OFFSET_NOT_AVAILABLE: i16 = 5;
 
 pub(crate) async fn handle(cx: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let isolation = match (request.replica_id, request.isolation_level) {
@@ -89,6 +92,14 @@ async fn find(
         return Err(ErrorCode::UnsupportedVersion);
     }
     let partition = find_led(cx, topic, wanted.partition_index, wanted.current_leader_epoch)?;
+    let asks_for_the_begin = matches!(wanted.timestamp, EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP);
+    if isolation != Isolation::LogEnd && !asks_for_the_begin && !partition.knows_what_is_committed() {
+        // Where the end was before, the client might not find it again (KIP-207).
+        return Err(match cx.api_version {
+            OFFSET_NOT_AVAILABLE.. => ErrorCode::OffsetNotAvailable,
+            _ => ErrorCode::LeaderNotAvailable,
+        });
+    }
     look_up(&partition, wanted.timestamp, isolation).await.map_err(|error| {
         tracing::warn!(?partition, %error, "looking up an offset failed");
         read_code(&error)

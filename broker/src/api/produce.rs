@@ -56,14 +56,15 @@ struct Pending {
     partition: usize,
     log: Arc<Partition>,
     last_offset: i64,
+    leader_epoch: i32,
 }
 
 impl Pending {
     /// Whether there is nothing to wait for.
     fn is_over(&self, acks: Acks) -> bool {
         match acks {
-            Acks::AllInSync => self.log.is_committed(self.last_offset),
-            Acks::Leader | Acks::None => self.log.is_durable(self.last_offset),
+            Acks::AllInSync => self.log.is_committed(self.last_offset, self.leader_epoch),
+            Acks::Leader | Acks::None => self.log.is_durable(self.last_offset, self.leader_epoch),
         }
     }
 }
@@ -153,8 +154,8 @@ impl Append<'_> {
                 Ok((log, appended)) => {
                     let answer = success(index, &appended);
                     let place = (at, answers.len());
-                    let last_offset = appended.last_offset;
-                    self.pending.push(Pending { topic: place.0, partition: place.1, log, last_offset });
+                    let Appended { last_offset, leader_epoch, .. } = appended;
+                    self.pending.push(Pending { topic: place.0, partition: place.1, log, last_offset, leader_epoch });
                     answer
                 }
                 Err(failure) => failed(index, failure),
@@ -226,14 +227,17 @@ async fn wait(
     deadline: Instant,
     responses: &mut [TopicProduceResponse],
 ) {
-    for Pending { topic, partition, log, last_offset } in pending {
+    for Pending { topic, partition, log, last_offset, leader_epoch } in pending {
         let committed = async {
             match acks {
-                Acks::AllInSync => log.wait_committed(last_offset).await,
-                Acks::Leader | Acks::None => log.wait_durable(last_offset).await,
+                Acks::AllInSync => log.wait_committed(last_offset, leader_epoch).await,
+                Acks::Leader | Acks::None => log.wait_durable(last_offset, leader_epoch).await,
             }
         };
         let error = match cx.connection.timer.limit(deadline, committed).await {
+            Some(Ok(())) if acks == Acks::AllInSync && log.has_too_few_in_sync() => {
+                ErrorCode::NotEnoughReplicasAfterAppend
+            }
             Some(Ok(())) => continue,
             Some(Err(error)) => commit_code(error),
             None => ErrorCode::RequestTimedOut,

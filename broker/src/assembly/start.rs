@@ -19,12 +19,14 @@ use goatq_storage::io::Disk;
 use goatq_storage::log_dir::LogDirError;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::RunningNode;
 use super::cluster::{PeerServers, join, registration as registration_of, serve_peers, start_controller};
 use super::network::{limits, net_config, sockets};
+use super::replication;
 use super::storage::{OpenDirs, configured_or_known_cluster, open_dirs, run_commits};
 use crate::api::Dispatcher;
 use crate::clock::Clock;
@@ -46,7 +48,7 @@ use crate::metrics::Metrics;
 use crate::metrics::idle::IdleCollector;
 use crate::net::server::{BindError, BoundListeners, Server};
 use crate::node::Node;
-use crate::partition::{PartitionContext, PartitionRegistry};
+use crate::partition::{PartitionProposal, PartitionRegistry};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
 use crate::scrape::StateCollector;
@@ -212,13 +214,15 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     let workers = Arc::new(options.workers);
     let peers = serve_peers(&starting, &fixed, &dirs, &controller, &mut bound, &workers);
     let partitions = Arc::new(PartitionRegistry::default());
-    let applier = applier(&mut starting, &fixed, &dirs, &partitions);
+    let (proposals, proposed) = mpsc::unbounded_channel();
+    let applier = applier(&mut starting, &fixed, &dirs, &partitions, proposals);
     let applied = Applied::new(applier.published());
     let registration = enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, &applier).await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
     let node = node(&mut starting, &dirs, controller, partitions, applied, options.loggers);
     observe(&starting, &node, &dirs);
+    replication::start(&node, proposed, &starting.tracker, &starting.cancel);
     let servers = serve(&starting, &node, bound, peers, workers);
     if let Some(registration) = &registration
         && !fixed.quorum.votes_alone(node.id)
@@ -278,10 +282,10 @@ fn applier(
     config: &BrokerConfig,
     dirs: &OpenDirs,
     partitions: &Arc<PartitionRegistry>,
+    proposals: mpsc::UnboundedSender<PartitionProposal>,
 ) -> Applier {
-    let commits = starting.waiting.clone();
     Applier::new(ApplyParts {
-        context: PartitionContext { node_id: config.identity.node_id, commits },
+        context: replication::context(config, starting.waiting.clone(), proposals),
         dirs: dirs.data.clone(),
         config: starting.config.clone(),
         partitions: partitions.clone(),

@@ -27,6 +27,8 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     /// Limits of Fetch.
     pub fetch: FetchConfig,
+    /// Replication between brokers.
+    pub replication: ReplicationConfig,
     /// Limits of classic groups.
     pub groups: GroupConfig,
     /// Committed offsets and the topic that holds them.
@@ -199,6 +201,25 @@ pub struct FetchConfig {
     pub max_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.
     pub session_slots: usize,
+}
+
+/// Replication between brokers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicationConfig {
+    /// `replica.lag.time.max.ms`: a follower that has not caught up for so long is not in sync.
+    pub max_lag: Duration,
+    /// `replica.fetch.backoff.ms`: the longest pause of a follower after an error.
+    pub fetch_backoff: Duration,
+    /// `replica.fetch.wait.max.ms`: how long a leader may wait for something to answer; less than `max_lag`.
+    pub fetch_max_wait: Duration,
+    /// `replica.fetch.min.bytes`.
+    pub fetch_min_bytes: i32,
+    /// `replica.fetch.max.bytes`: of one partition in one answer.
+    pub fetch_partition_bytes: i32,
+    /// `replica.fetch.response.max.bytes`: of one answer.
+    pub fetch_response_bytes: i32,
+    /// `replica.socket.timeout.ms`.
+    pub socket_timeout: Duration,
 }
 
 /// Limits of classic groups.

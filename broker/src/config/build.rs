@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::broker::{
     BrokerConfig, CleanerConfig, FetchConfig, GroupConfig, IdentityConfig, LogConfig, NetworkConfig, OffsetsConfig,
-    ProducerConfig, QuorumConfig, TopicDefaults,
+    ProducerConfig, QuorumConfig, ReplicationConfig, TopicDefaults,
 };
 use super::check::{InvalidValue, list_items};
 use super::layers::Layers;
@@ -77,6 +77,15 @@ impl<'a> Build<'a> {
             fetch: FetchConfig {
                 max_bytes: self.size("fetch.max.bytes")?,
                 session_slots: self.size("max.incremental.fetch.session.cache.slots")?,
+            },
+            replication: ReplicationConfig {
+                max_lag: self.ms("replica.lag.time.max.ms")?,
+                fetch_backoff: self.ms("replica.fetch.backoff.ms")?,
+                fetch_max_wait: self.ms("replica.fetch.wait.max.ms")?,
+                fetch_min_bytes: self.int("replica.fetch.min.bytes")?,
+                fetch_partition_bytes: self.int("replica.fetch.max.bytes")?,
+                fetch_response_bytes: self.int("replica.fetch.response.max.bytes")?,
+                socket_timeout: self.ms("replica.socket.timeout.ms")?,
             },
             groups: self.groups()?,
             offsets: self.offsets()?,

@@ -341,7 +341,7 @@ fn honoured_keys_are_read() {
 /// Fields that no code outside of the configuration reads, with the reason.
 const READ_WITHIN: &[(&str, &str)] = &[
     ("id_expiration", "logs get it with the rest of their configuration, from topic.rs"),
-    ("unclean_leader_election", "a node alone never has another replica to elect"),
+    ("unclean_leader_election", "unclean elections are held by hand only"),
 ];
 
 /// A value that is parsed but never looked at would be a promise that nobody keeps: each field of a view is read by code

@@ -291,13 +291,19 @@ impl Parts {
         let topic = image.topics.by_id(&key.id);
         let assigned = topic.and_then(|topic| topic.partition(key.index));
         if let (Some(partition), Some(assigned)) = (partition, assigned) {
-            partition.assign(assignment(assigned));
+            partition.assign(assignment(assigned), self.clock.monotonic());
         }
     }
 }
 
 fn assignment(image: &PartitionImage) -> Assignment<'_> {
-    Assignment { leader: image.leader, leader_epoch: image.leader_epoch, replicas: &image.replicas, isr: &image.isr }
+    Assignment {
+        leader: image.leader,
+        leader_epoch: image.leader_epoch,
+        partition_epoch: image.partition_epoch,
+        replicas: &image.replicas,
+        isr: &image.isr,
+    }
 }
 
 fn reconfigure(partition: &Partition, config: &Arc<TopicConfig>) {

@@ -1,5 +1,7 @@
 //! Appending, and waiting until what was appended counts.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use goatq_protocol::record::{Batch, split};
 use goatq_protocol::wire::Records;
@@ -8,6 +10,8 @@ use goatq_storage::log::{AppendOptions, Origin};
 
 use super::validate::{single_batch, validate};
 use super::{AppendError, CommitError, InternalAppendError, Partition};
+use crate::purgatory::{OffsetGate, Signal};
+use crate::replication::leader::Leader;
 
 /// What an append did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Appended {
     pub log_append_time_ms: i64,
     /// First offset of the log at the time of the append.
     pub log_start_offset: i64,
+    /// The leader epoch that it was appended in: to wait for it.
+    pub leader_epoch: i32,
 }
 
 impl Partition {
@@ -41,7 +47,7 @@ impl Partition {
             return Err(AppendError::NotInTransaction);
         }
         if all_in_sync {
-            self.check_in_sync(config.min_insync_replicas)?;
+            self.check_in_sync()?;
         }
         let accepted = validate(batch, &config, now_ms)?;
         let header = *accepted.batch.header();
@@ -55,30 +61,32 @@ impl Partition {
         Ok(appended)
     }
 
-    fn check_in_sync(&self, min_insync: usize) -> Result<(), AppendError> {
+    fn check_in_sync(&self) -> Result<(), AppendError> {
         let leader = self.leader.lock();
         let Some(leader) = leader.as_ref() else { return Err(AppendError::NotLeader) };
-        // A topic with fewer replicas than it demands in sync could never be written: as many as there are is enough.
-        let wanted = min_insync.min(leader.replicas());
-        let in_sync = leader.in_sync();
+        let (in_sync, wanted) = (leader.in_sync(), leader.needed_in_sync());
         if in_sync < wanted { Err(AppendError::NotEnoughReplicas { in_sync, wanted }) } else { Ok(()) }
     }
 
     fn append(&self, batch: Batch, origin: Origin, now_ms: i64) -> Result<Appended, AppendError> {
         let leader = self.leader.lock();
-        let Some(epoch) = leader.as_ref().map(|leader| leader.epoch()) else { return Err(AppendError::NotLeader) };
+        let Some(state) = leader.as_ref() else { return Err(AppendError::NotLeader) };
+        let (epoch, alone) = (state.epoch(), state.is_alone());
         let appended = self.log.append(vec![batch], AppendOptions { leader_epoch: epoch, origin, now_ms })?;
+        if !alone {
+            self.log_end.advance(self.log.log_end_offset());
+        }
         drop(leader);
         // Without syncing it counts already, and nobody else says so.
-        let durable_end = self.log.durable_end();
-        if durable_end > appended.last_offset {
-            self.on_durable(durable_end);
+        if self.log.durable_end() > appended.last_offset {
+            self.on_durable();
         }
         Ok(Appended {
             base_offset: appended.base_offset,
             last_offset: appended.last_offset,
             log_append_time_ms: appended.log_append_time_ms,
             log_start_offset: appended.log_start_offset,
+            leader_epoch: epoch,
         })
     }
 
@@ -106,39 +114,59 @@ impl Partition {
         })
     }
 
-    /// Waits until the record at `offset` is committed (high watermark > `offset`). Cancel-safe.
+    /// Waits until the record at `offset`, which was appended in `leader_epoch`, is committed (high watermark > `offset`).
+    /// Cancel-safe.
     ///
     /// # Errors
     /// See [`CommitError`].
-    pub async fn wait_committed(&self, offset: i64) -> Result<(), CommitError> {
-        let passed = self.high_watermark.pass(offset.saturating_add(1), &self.context.commits).await;
-        self.waited(passed)
+    pub async fn wait_committed(&self, offset: i64, leader_epoch: i32) -> Result<(), CommitError> {
+        self.pass(&self.high_watermark, offset, leader_epoch).await
     }
 
-    /// Waits until the record at `offset` is on this node's disk. Cancel-safe.
+    /// Waits until the record at `offset`, which was appended in `leader_epoch`, is on this node's disk. Cancel-safe.
     ///
     /// # Errors
     /// See [`CommitError`].
-    pub async fn wait_durable(&self, offset: i64) -> Result<(), CommitError> {
-        let passed = self.durable.pass(offset.saturating_add(1), &self.context.commits).await;
-        self.waited(passed)
+    pub async fn wait_durable(&self, offset: i64, leader_epoch: i32) -> Result<(), CommitError> {
+        self.pass(&self.durable, offset, leader_epoch).await
     }
 
-    /// Whether the record at `offset` is committed already.
-    pub fn is_committed(&self, offset: i64) -> bool {
-        self.high_watermark.reached() > offset
+    /// Whether the record at `offset`, which was appended in `leader_epoch`, is committed already.
+    pub fn is_committed(&self, offset: i64, leader_epoch: i32) -> bool {
+        self.high_watermark.reached() > offset && self.leads_in(leader_epoch)
     }
 
-    /// Whether the record at `offset` is on this node's disk already, or counts as if it were.
-    pub fn is_durable(&self, offset: i64) -> bool {
-        self.durable.reached() > offset
+    /// Whether the record at `offset`, which was appended in `leader_epoch`, is on this node's disk already, or counts as if it
+    /// were.
+    pub fn is_durable(&self, offset: i64, leader_epoch: i32) -> bool {
+        self.durable.reached() > offset && self.leads_in(leader_epoch)
     }
 
-    fn waited(&self, passed: bool) -> Result<(), CommitError> {
-        match passed {
+    /// Whether too few replicas are in sync for what was appended with `acks=all` before the ISR shrank.
+    pub fn has_too_few_in_sync(&self) -> bool {
+        self.leader.lock().as_ref().is_some_and(Leader::has_too_few)
+    }
+
+    async fn pass(&self, gate: &Arc<OffsetGate>, offset: i64, leader_epoch: i32) -> Result<(), CommitError> {
+        let target = offset.saturating_add(1);
+        let signal = Signal::default();
+        while let Some(_place) = gate.wait_for(target, &signal, &self.context.commits) {
+            // An epoch that ends now wakes whoever has a place by now.
+            if !self.leads_in(leader_epoch) {
+                return Err(CommitError::NotLeader);
+            }
+            signal.woken().await;
+        }
+        // In this order: an offset that was reached in a later epoch may be another record.
+        let reached = gate.reached() >= target;
+        match reached && self.leads_in(leader_epoch) {
             true => Ok(()),
             false if self.is_failed() => Err(CommitError::Storage),
             false => Err(CommitError::NotLeader),
         }
+    }
+
+    fn leads_in(&self, leader_epoch: i32) -> bool {
+        self.is_leader() && self.leader_epoch() == leader_epoch
     }
 }

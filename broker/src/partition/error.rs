@@ -1,6 +1,6 @@
 //! Why work on a partition fails, one enum per operation. The APIs turn them into error codes.
 
-use goatq_storage::error::{AppendError as LogAppendError, ReadError};
+use goatq_storage::error::{AppendError as LogAppendError, LogError, ReadError};
 
 use super::validate::Refusal;
 
@@ -27,6 +27,20 @@ pub enum AppendError {
     /// The log refused them or failed.
     #[error(transparent)]
     Log(#[from] LogAppendError),
+}
+
+/// Why a follower did not append what its leader sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaAppendError {
+    /// The batches are damaged.
+    #[error("the leader sent damaged batches: {0}")]
+    Corrupt(String),
+    /// The log refused them or failed.
+    #[error(transparent)]
+    Append(#[from] LogAppendError),
+    /// The log could not begin where the leader's does.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
 /// Why an append by a coordinator was refused. Nothing was appended.

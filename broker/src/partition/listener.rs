@@ -11,9 +11,9 @@ use super::Partition;
 struct Listener(Weak<Partition>);
 
 impl DurableListener for Listener {
-    fn on_durable(&self, durable_end: i64) {
+    fn on_durable(&self, _durable_end: i64) {
         if let Some(partition) = self.0.upgrade() {
-            partition.on_durable(durable_end);
+            partition.on_durable();
         }
     }
 
@@ -28,5 +28,5 @@ impl DurableListener for Listener {
 pub(super) fn listen(partition: &Arc<Partition>) {
     partition.log.set_listener(Arc::new(Listener(Arc::downgrade(partition))));
     // What became durable before it listened.
-    partition.on_durable(partition.log.durable_end());
+    partition.on_durable();
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use goatq_storage::log::{AbortedTxn, LogSlice};
 
+use super::replica::Replica;
 use super::{Partition, PartitionReadError};
 use crate::fetch::planner::{Isolation, ReadBounds};
 
@@ -15,6 +16,8 @@ pub struct PartitionRead {
     pub last_stable_offset: i64,
     /// First offset of the log when it was read.
     pub log_start_offset: i64,
+    /// End of the log when it was read.
+    pub log_end_offset: i64,
     /// The records; `None` for none.
     pub slice: Option<LogSlice>,
 }
@@ -65,17 +68,17 @@ impl Partition {
             }
             _ => None,
         };
-        Ok(PartitionRead { high_watermark, last_stable_offset, log_start_offset: start, slice })
+        Ok(PartitionRead { high_watermark, last_stable_offset, log_start_offset: start, log_end_offset: end, slice })
     }
 
     /// Where the newest epoch that is not above `epoch` ends (KIP-320): that epoch and its end. `None` for an epoch that this
-    /// leader has not seen.
+    /// leader has not seen, and from a node that does not lead.
     pub fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
-        // The own epoch has not begun in the log before its first record.
+        // Most readers have read what this leader wrote.
         if epoch == self.leader_epoch() {
             return Some((epoch, self.log.log_end_offset()));
         }
-        self.log.end_offset_for_epoch(epoch)
+        self.leader.lock().as_ref()?.end_of_epoch(epoch, &Replica(&self.log))
     }
 
     /// The aborted transactions that a reader of `from..to` has to know.

@@ -16,6 +16,7 @@ use goatq_storage::log_dir::{LogDir, LogDirConfig, LogRequest};
 use super::*;
 use crate::config::topic::TopicCompression;
 use crate::fetch::planner::{Isolation, ReadBounds};
+use crate::replication::follower::Objection;
 
 const NOW: i64 = 1_700_000_000_000;
 const NODE: i32 = 1;
@@ -65,7 +66,13 @@ fn world(durability: Durability) -> World {
     };
     let log = dir.open_log(request, NOW).expect("a fresh log");
     let name = PartitionName { topic: "t".into(), topic_id, index: 0 };
-    let context = PartitionContext { node_id: NODE, commits: Purgatory::new(1000) };
+    let context = PartitionContext {
+        node_id: NODE,
+        commits: Purgatory::new(1000),
+        max_lag: Duration::from_secs(30),
+        fetch_backoff: Duration::from_secs(1),
+        proposals: mpsc::unbounded_channel().0,
+    };
     let partition = Partition::new(name, context, log, Arc::new(config), Arc::default());
     World { disk, dir, partition }
 }
@@ -83,7 +90,8 @@ impl World {
     }
 
     fn assign(&self, leader: i32, leader_epoch: i32) {
-        self.partition.assign(Assignment { leader, leader_epoch, replicas: &[NODE], isr: &[NODE] });
+        let assignment = Assignment { leader, leader_epoch, partition_epoch: 0, replicas: &[NODE], isr: &[NODE] };
+        self.partition.assign(assignment, Duration::ZERO);
     }
 
     fn sync(&self) {
@@ -117,8 +125,8 @@ fn what_is_appended_counts_once_it_is_durable() {
     let appended = world.produce(batch(&["a", "b"])).expect("appended");
     assert_eq!((appended.base_offset, appended.last_offset, appended.log_append_time_ms), (0, 1, -1));
     assert_eq!((partition.log_end_offset(), partition.high_watermark(), partition.last_stable_offset()), (2, 0, 0));
-    let mut committed = Box::pin(partition.wait_committed(1));
-    let mut durable = Box::pin(partition.wait_durable(1));
+    let mut committed = Box::pin(partition.wait_committed(1, 5));
+    let mut durable = Box::pin(partition.wait_durable(1, 5));
     assert_eq!((&mut committed).now_or_never(), None);
     assert_eq!((&mut durable).now_or_never(), None);
     world.sync();
@@ -133,7 +141,7 @@ fn page_cache_topics_do_not_wait_for_the_disk() {
     let world = leading(Durability::PageCache);
     world.produce(batch(&["a"])).expect("appended");
     assert_eq!(world.partition.high_watermark(), 1);
-    assert_eq!(world.partition.wait_committed(0).now_or_never(), Some(Ok(())));
+    assert_eq!(world.partition.wait_committed(0, 5).now_or_never(), Some(Ok(())));
 }
 
 #[test]
@@ -203,7 +211,8 @@ fn replicas_in_sync_are_counted_against_what_there_can_be() {
     // One replica can never be two.
     assert!(world.produce(batch(&["a"])).is_ok());
     let replicas = &[NODE, 2];
-    world.partition.assign(Assignment { leader: NODE, leader_epoch: 5, replicas, isr: &[NODE] });
+    let assignment = Assignment { leader: NODE, leader_epoch: 5, partition_epoch: 1, replicas, isr: &[NODE] };
+    world.partition.assign(assignment, Duration::ZERO);
     assert!(matches!(world.produce(batch(&["a"])), Err(AppendError::NotEnoughReplicas { in_sync: 1, wanted: 2 })));
     let only_leader = world.partition.append_client(Some(batch(&["a"]).into()), 9, false, NOW);
     assert!(only_leader.is_ok());
@@ -214,7 +223,7 @@ fn replicas_in_sync_are_counted_against_what_there_can_be() {
 fn a_failed_sync_acknowledges_nothing_ever_again() {
     let world = leading(Durability::Fsync);
     world.produce(batch(&["a"])).expect("appended");
-    let mut waiting = Box::pin(world.partition.wait_committed(0));
+    let mut waiting = Box::pin(world.partition.wait_committed(0, 5));
     assert_eq!((&mut waiting).now_or_never(), None);
     world.disk.inject(Fault::FailSync("t-0".to_owned()));
     world.sync();
@@ -232,7 +241,7 @@ fn closing_tells_those_who_wait() {
     let registry = PartitionRegistry::default();
     registry.insert(Arc::clone(&world.partition));
     world.produce(batch(&["a"])).expect("appended");
-    let mut waiting = Box::pin(world.partition.wait_committed(0));
+    let mut waiting = Box::pin(world.partition.wait_committed(0, 5));
     assert_eq!((&mut waiting).now_or_never(), None);
     assert!(registry.remove(world.partition.topic_id(), 0).is_some());
     assert_eq!(waiting.now_or_never(), Some(Err(CommitError::NotLeader)));
@@ -270,7 +279,7 @@ fn coordinators_append_one_whole_batch() {
     }
     assert_eq!(partition.log_end_offset(), 1);
     world.sync();
-    assert_eq!(partition.wait_committed(0).now_or_never(), Some(Ok(())));
+    assert_eq!(partition.wait_committed(0, 5).now_or_never(), Some(Ok(())));
 }
 
 /// A waiter on another task is woken by the group commit, not by luck.
@@ -279,9 +288,92 @@ async fn waiters_are_woken() {
     let world = leading(Durability::Fsync);
     world.produce(batch(&["a"])).expect("appended");
     let partition = Arc::clone(&world.partition);
-    let waiter = tokio::spawn(async move { partition.wait_committed(0).await });
+    let waiter = tokio::spawn(async move { partition.wait_committed(0, 5).await });
     tokio::task::yield_now().await;
     world.sync();
     let waited = tokio::time::timeout(Duration::from_secs(60), waiter).await.expect("woken").expect("no panic");
     assert_eq!(waited, Ok(()));
+}
+
+/// What a leader's log would hold: one batch of one record for each epoch, from an offset on.
+fn from_leader(offset: i64, epochs: &[i32]) -> LeaderRecords {
+    let mut bytes = Vec::new();
+    for (base_offset, epoch) in (offset..).zip(epochs) {
+        let options = BatchOptions { base_offset, partition_leader_epoch: *epoch, ..BatchOptions::default() };
+        let mut builder = BatchBuilder::new(options);
+        builder.push(NewRecord { timestamp: NOW, key: None, value: Some(b"v"), headers: &[] }).expect("fits");
+        bytes.extend_from_slice(&builder.build().expect("valid"));
+    }
+    LeaderRecords { records: Bytes::from(bytes).into(), high_watermark: 0, log_start: 0 }
+}
+
+fn follow(world: &World, leader_epoch: i32) {
+    let assignment = Assignment { leader: 9, leader_epoch, partition_epoch: 0, replicas: &[NODE, 9], isr: &[9] };
+    world.partition.assign(assignment, Duration::ZERO);
+}
+
+#[test]
+fn a_follower_asks_for_what_it_vouches_for() {
+    let world = world(Durability::Fsync);
+    follow(&world, 3);
+    let partition = &world.partition;
+    let first = partition.next_fetch(Duration::ZERO).expect("at once");
+    assert_eq!((first.offset, first.last_epoch, first.leader_epoch), (0, -1, 3));
+    let answer = LeaderRecords { high_watermark: 1, ..from_leader(0, &[1, 3]) };
+    partition.on_leader_records(&first, answer, Duration::ZERO, NOW).expect("appended");
+    assert_eq!((partition.log_end_offset(), partition.high_watermark()), (2, 1));
+    assert_eq!(partition.next_fetch(Duration::ZERO), None, "not durable yet");
+    world.sync();
+    let next = partition.next_fetch(Duration::ZERO).expect("durable");
+    assert_eq!((next.offset, next.last_epoch), (2, 3));
+    // Damaged records are not appended; the leader is asked again after a pause.
+    let mut damaged = from_leader(2, &[3]).records.into_bytes().to_vec();
+    *damaged.last_mut().expect("not empty") ^= 1;
+    let damaged = LeaderRecords { records: Bytes::from(damaged).into(), high_watermark: 9, log_start: 0 };
+    assert!(partition.on_leader_records(&next, damaged, Duration::ZERO, NOW).is_err());
+    assert_eq!((partition.log_end_offset(), partition.high_watermark()), (2, 1));
+    assert_eq!(partition.next_fetch(Duration::ZERO), None);
+    assert_eq!(partition.next_fetch(Duration::from_secs(1)), Some(next));
+}
+
+#[test]
+fn a_follower_gives_way_but_never_below_the_high_watermark() {
+    let world = world(Durability::Fsync);
+    follow(&world, 3);
+    let partition = &world.partition;
+    let asked = partition.next_fetch(Duration::ZERO).expect("at once");
+    let answer = LeaderRecords { high_watermark: 1, ..from_leader(0, &[1, 2, 3]) };
+    partition.on_leader_records(&asked, answer, Duration::ZERO, NOW).expect("appended");
+    world.sync();
+    follow(&world, 4);
+    let asked = partition.next_fetch(Duration::ZERO).expect("at once");
+    let parted = Objection::Diverging { epoch: 2, end_offset: 2 };
+    partition.on_leader_objection(&asked, parted, Duration::ZERO).expect("cut");
+    assert_eq!((partition.log_end_offset(), partition.log().durable_end()), (2, 2));
+    // What it appends in an epoch of its own counts when it is durable, not because another record was once.
+    world.lead(5);
+    world.produce(batch(&["a"])).expect("appended");
+    assert!(!partition.is_durable(2, 5));
+    world.sync();
+    assert!(partition.is_durable(2, 5) && !partition.is_durable(2, 4));
+    follow(&world, 6);
+    let asked = partition.next_fetch(Duration::ZERO).expect("at once");
+    let parted = Objection::Diverging { epoch: 1, end_offset: 0 };
+    partition.on_leader_objection(&asked, parted, Duration::ZERO).expect("nothing to do");
+    assert!(partition.is_failed());
+    assert_eq!((partition.log_end_offset(), partition.next_fetch(Duration::from_secs(99))), (3, None));
+}
+
+#[test]
+fn who_waits_in_an_epoch_that_ends_is_told() {
+    let world = leading(Durability::Fsync);
+    world.produce(batch(&["a"])).expect("appended");
+    let mut waiting = Box::pin(world.partition.wait_committed(0, 5));
+    assert_eq!((&mut waiting).now_or_never(), None);
+    follow(&world, 6);
+    assert_eq!(waiting.now_or_never(), Some(Err(CommitError::NotLeader)));
+    // Committed later, it may be another record.
+    world.lead(7);
+    world.sync();
+    assert!(world.partition.is_committed(0, 7) && !world.partition.is_committed(0, 5));
 }

@@ -86,8 +86,17 @@ impl Reading<'_> {
         let mut parts = Vec::with_capacity(targets.len());
         let mut cold = 0;
         for target in targets {
-            let watched = kind != Kind::Sessionless && target.is_quiet(cx, wanted.isolation, &mut watch);
+            // Each fetch of a follower says of every partition that it keeps up.
+            let may_rest = kind != Kind::Sessionless && wanted.follower.is_none();
+            let watched = may_rest && target.is_quiet(cx, wanted.isolation, &mut watch);
             let Target { asked, partition, read, diverging, .. } = target;
+            let log_start = match (&partition, &read) {
+                // A follower that is too far behind goes on where this log begins.
+                (Ok(partition), Err(ErrorCode::OffsetOutOfRange)) if wanted.follower.is_some() => {
+                    partition.log_start_offset()
+                }
+                _ => -1,
+            };
             let (part, mut source) = locate(partition, read, asked.position.fetch_offset, diverging, watched).await;
             if let Source::Cold(slice) = &source {
                 let before = cold;
@@ -96,16 +105,16 @@ impl Reading<'_> {
                     source = Source::NOTHING;
                 }
             }
-            parts.push((asked, part));
+            parts.push((asked, log_start, part));
             sources.push(source);
         }
         let charge = pay(&cx.node.fetch.budget, deadline, &mut sources).await;
         copy(&mut sources);
         let mut answers = Vec::with_capacity(parts.len());
-        for ((asked, part), source) in parts.into_iter().zip(sources) {
+        for ((asked, log_start_offset, part), source) in parts.into_iter().zip(sources) {
             let answer = match part {
                 Ok(part) => part.answer(source, wanted.isolation).await,
-                Err(error) => Answer::failed(error),
+                Err(error) => Answer { log_start_offset, ..Answer::failed(error) },
             };
             answers.push((asked, answer));
         }
@@ -135,7 +144,7 @@ async fn locate(
         (Ok(partition), Ok(read)) => (partition, read),
         (Err(error), _) | (_, Err(error)) => return (Err(error), Source::NOTHING),
     };
-    let PartitionRead { high_watermark, last_stable_offset, log_start_offset, slice } = read;
+    let PartitionRead { high_watermark, last_stable_offset, log_start_offset, slice, .. } = read;
     let part =
         Part { partition, fetch_offset, watched, diverging, high_watermark, last_stable_offset, log_start_offset };
     let source = match slice.map(LogSlice::locate) {

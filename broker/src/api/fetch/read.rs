@@ -10,8 +10,10 @@ use super::super::RequestContext;
 use super::super::partition_error::{leader_code, missing, read_code};
 use crate::fetch::planner::{Isolation, Planner, ReadBounds};
 use crate::fetch::session::{Asked, Begun, Kind, PartitionKey, Position, TopicKey};
+use crate::in_sync::standing;
 use crate::partition::{Partition, PartitionRead, PartitionReadError, TopicPartitions};
 use crate::purgatory::{OffsetGate, Watch, Watched};
+use crate::replication::leader::{FollowerFetch, FollowerRefusal, Standing, has_diverged};
 
 /// What the whole request asks for.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +22,15 @@ pub(super) struct Wanted {
     pub(super) max_bytes: i32,
     pub(super) max_wait: Duration,
     pub(super) isolation: Isolation,
-    pub(super) is_follower: bool,
+    pub(super) follower: Option<Follower>,
+}
+
+/// A broker that fetches as a follower.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Follower {
+    pub(super) node: i32,
+    /// The epoch of its registration, -1 if it does not say.
+    pub(super) broker_epoch: i64,
 }
 
 /// A partition of the request.
@@ -47,13 +57,16 @@ pub(super) struct Reading<'a> {
     pub(super) kind: Kind,
     /// Partitions of the session that are no targets.
     quiet: usize,
+    /// What leaders have to know of the follower's broker; taken by the first look, which is when it fetched.
+    arriving: Option<(Follower, Option<Standing>)>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(cx: &'a RequestContext, wanted: Wanted, begun: Begun<Watch>) -> Self {
         let Begun { partitions, quiet, watch, kind } = begun;
         let targets = targets(cx, partitions);
-        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets, watch, kind, quiet }
+        let arriving = wanted.follower.map(|follower| (follower, standing(&cx.node.image(), follower.node)));
+        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets, watch, kind, quiet, arriving }
     }
 
     /// Looks until there are enough bytes or something else to tell, or the time is over.
@@ -112,12 +125,22 @@ impl<'a> Reading<'a> {
     fn look(&mut self) -> (usize, bool) {
         let mut planner = Planner::new(self.wanted.max_bytes, self.cx.node.fetch.max_bytes);
         let (mut bytes, mut tell_now, mut looks) = (0, false, 0);
+        let arriving = self.arriving.take();
+        let arrived = arriving.map(|(follower, standing)| (follower, standing, self.cx.node.clock.monotonic()));
         for target in self.targets.iter_mut().filter(|target| !target.settled) {
             let Ok(partition) = &target.partition else { continue };
             looks += 1;
             target.diverging = None;
             let position = &target.asked.position;
-            target.read = match read(partition, position, planner.next_read(position.max_bytes), &self.wanted) {
+            let bounds = planner.next_read(position.max_bytes);
+            let mut found = read(partition, position, bounds, self.wanted.isolation);
+            if let (Ok(Found::Records(read)), Some(arrived)) = (&mut found, arrived) {
+                match arrive(partition, position, arrived) {
+                    Ok(()) => read.high_watermark = partition.high_watermark(),
+                    Err(error) => found = Err(error),
+                }
+            }
+            target.read = match found {
                 Ok(Found::Records(read)) => Ok(read),
                 Ok(Found::Diverging(read, end)) => {
                     target.diverging = Some(end);
@@ -186,7 +209,8 @@ impl Target {
         let read = self.read.as_ref().ok()?;
         Some(match isolation {
             Isolation::LastStableOffset => read.last_stable_offset,
-            Isolation::HighWatermark | Isolation::LogEnd => read.high_watermark,
+            Isolation::HighWatermark => read.high_watermark,
+            Isolation::LogEnd => read.log_end_offset,
         })
     }
 }
@@ -194,7 +218,8 @@ impl Target {
 fn gate(partition: &Partition, isolation: Isolation) -> &Arc<OffsetGate> {
     match isolation {
         Isolation::LastStableOffset => partition.last_stable_gate(),
-        Isolation::HighWatermark | Isolation::LogEnd => partition.high_watermark_gate(),
+        Isolation::HighWatermark => partition.high_watermark_gate(),
+        Isolation::LogEnd => partition.log_end_gate(),
     }
 }
 
@@ -208,22 +233,18 @@ fn read(
     partition: &Arc<Partition>,
     position: &Position,
     bounds: Option<ReadBounds>,
-    wanted: &Wanted,
+    isolation: Isolation,
 ) -> Result<Found, ErrorCode> {
     partition.check_leader(position.current_leader_epoch).map_err(leader_code)?;
-    if wanted.is_follower {
-        return Err(ErrorCode::NotLeaderOrFollower);
-    }
     if position.last_fetched_epoch >= 0 {
-        let end = partition.end_of_epoch(position.last_fetched_epoch);
-        let (epoch, end_offset) = end.ok_or(ErrorCode::OffsetOutOfRange)?;
-        if epoch < position.last_fetched_epoch || end_offset < position.fetch_offset {
+        let end = partition.end_of_epoch(position.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+        if has_diverged(position.fetch_offset, position.last_fetched_epoch, end) {
             let start = partition.log_start_offset();
-            let read = partition.read(start, None, wanted.isolation).map_err(|error| read_code(&error))?;
-            return Ok(Found::Diverging(read, (epoch, end_offset)));
+            let read = partition.read(start, None, isolation).map_err(|error| read_code(&error))?;
+            return Ok(Found::Diverging(read, end));
         }
     }
-    match partition.read(position.fetch_offset, bounds, wanted.isolation) {
+    match partition.read(position.fetch_offset, bounds, isolation) {
         Ok(read) => Ok(Found::Records(read)),
         Err(error) => {
             if !matches!(error, PartitionReadError::OutOfRange { .. }) {
@@ -232,6 +253,21 @@ fn read(
             Err(read_code(&error))
         }
     }
+}
+
+/// A follower's request has arrived, and its log is a part of this one: the leader takes note of where it is.
+fn arrive(
+    partition: &Partition,
+    position: &Position,
+    (follower, standing, now): (Follower, Option<Standing>, Duration),
+) -> Result<(), ErrorCode> {
+    let Follower { node, broker_epoch } = follower;
+    let fetch = FollowerFetch { node, broker_epoch, offset: position.fetch_offset };
+    partition.on_follower_fetch(fetch, standing, now).map_err(|refusal| match refusal {
+        // It may know of a newer assignment than this node.
+        FollowerRefusal::NotAReplica if position.current_leader_epoch >= 0 => ErrorCode::UnknownLeaderEpoch,
+        FollowerRefusal::NotAReplica | FollowerRefusal::StaleBroker => ErrorCode::NotLeaderOrFollower,
+    })
 }
 
 /// Finds partitions; consecutive ones are mostly of one topic.

@@ -16,16 +16,23 @@ keys! { pub(super) KEYS:
     "num.replica.fetchers" Int Some("1"), High ReadOnly AtLeast(1), Inert ONE_REPLICA;
     "quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
-    "replica.fetch.backoff.ms" Int Some("1000"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
-    "replica.fetch.max.bytes" Int Some("1048576"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
-    "replica.fetch.min.bytes" Int Some("1"), High ReadOnly Any, Inert ONE_REPLICA;
-    "replica.fetch.response.max.bytes" Int Some("10485760"), Medium ReadOnly AtLeast(0), Inert ONE_REPLICA;
-    "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.fetch.backoff.ms" Int Some("1000"), Medium ReadOnly AtLeast(0), Honoured
+        "Longest pause of a follower after an error; the first ones are shorter.";
+    "replica.fetch.max.bytes" Int Some("1048576"), Medium ReadOnly AtLeast(0), Honoured
+        "Bytes of one partition that a follower asks for at a time.";
+    "replica.fetch.min.bytes" Int Some("1"), High ReadOnly Any, Honoured
+        "Bytes that are worth an answer to a follower.";
+    "replica.fetch.response.max.bytes" Int Some("10485760"), Medium ReadOnly AtLeast(0), Honoured
+        "Bytes that a follower asks for at a time, all partitions together.";
+    "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Honoured
+        "How long a leader waits for something to answer a follower.";
     "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert ONE_REPLICA;
-    "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly AtLeast(1), Honoured
+        "A follower that has not caught up with its leader for so long is not in sync.";
     "replica.selector.class" Text None, Medium ReadOnly Any, Refused NO_JAVA;
     "replica.socket.receive.buffer.bytes" Int Some("65536"), High ReadOnly Any, Inert ONE_REPLICA;
-    "replica.socket.timeout.ms" Int Some("30000"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.socket.timeout.ms" Int Some("30000"), High ReadOnly Any, Honoured
+        "How long a follower waits for an answer before it connects anew.";
     "replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
     "replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
     "unclean.leader.election.interval.ms" Long Some("300000"), Medium ReadOnly AtLeast(1), Inert ONE_REPLICA;

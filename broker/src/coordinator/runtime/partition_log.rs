@@ -58,11 +58,10 @@ impl CoordinatorLog for PartitionLog {
         async move {
             self.check_leader()?;
             let Some(last) = end.checked_sub(1).filter(|last| *last >= 0) else { return Ok(()) };
-            let result = self.partition.wait_committed(last).await.map_err(|error| match error {
+            self.partition.wait_committed(last, self.epoch).await.map_err(|error| match error {
                 CommitError::NotLeader => WriteError::NotLeader,
                 CommitError::Storage => WriteError::Storage,
-            });
-            result.and_then(|()| self.check_leader())
+            })
         }
         .boxed()
     }

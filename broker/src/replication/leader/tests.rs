@@ -2,13 +2,30 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn alone() -> Leader {
-    Leader::new(1, 7, 10, 10)
+const NOW: Duration = Duration::from_secs(1);
+
+fn leader(isr: &[i32]) -> Leader {
+    let start = LeaderStart {
+        node: 1,
+        epoch: 7,
+        log_end: 10,
+        durable_end: 10,
+        high_watermark: 10,
+        min_insync: 1,
+        max_lag: Duration::from_secs(30),
+    };
+    Leader::new(start, Replicas { partition_epoch: 0, replicas: &[1, 2, 3], isr }, NOW).0
 }
+
+fn fetch(node: i32, offset: i64) -> FollowerFetch {
+    FollowerFetch { node, broker_epoch: 5, offset }
+}
+
+const KNOWN: Option<Standing> = Some(Standing { epoch: 5, may_join: true });
 
 #[test]
 fn alone_the_durable_end_is_the_high_watermark() {
-    let mut leader = alone();
+    let mut leader = leader(&[1]);
     assert_eq!(leader.on_durable(12), Some(12));
     assert_eq!(leader.on_durable(12), None);
     assert_eq!(leader.on_durable(11), None);
@@ -16,46 +33,40 @@ fn alone_the_durable_end_is_the_high_watermark() {
     assert_eq!((leader.epoch(), leader.in_sync()), (7, 1));
 }
 
-#[test]
-fn the_slowest_replica_in_sync_decides() {
-    let mut leader = alone();
-    assert_eq!(leader.on_replicas(&[1, 2, 3], &[1, 2]), None);
-    assert_eq!(leader.on_durable(20), None);
-    assert_eq!(leader.on_follower_fetch(3, 20), None);
-    assert_eq!(leader.on_follower_fetch(2, 14), Some(14));
-    assert_eq!(leader.on_follower_fetch(9, 20), None);
-    assert_eq!(leader.in_sync(), 2);
-    // Out of sync, it is waited for no longer.
-    assert_eq!(leader.on_replicas(&[1, 2, 3], &[1, 3]), Some(20));
-}
-
 proptest! {
-    /// Whatever happens in whatever order: it only grows, and everybody in sync vouched for what it covers.
+    /// Whatever happens in whatever order: the high watermark only grows, and everybody who may be in sync vouched for it.
     #[test]
-    fn monotone_and_covered(events in prop::collection::vec((0_u8..4, 0_i64..100, any::<[bool; 2]>()), 0..60)) {
-        let mut leader = Leader::new(1, 1, 0, 0);
-        let mut last = 0;
-        for (event, at, sync) in events {
-            let before = leader.clone();
-            let moved = match event {
-                0 => leader.on_durable(at),
-                1 => leader.on_follower_fetch(2, at),
-                2 => leader.on_follower_fetch(3, at),
-                _ => {
-                    // As the controller does: nobody joins below the high watermark.
-                    let caught_up = |id: i32| before.followers.get(&id).is_some_and(|r| r.end >= before.high_watermark);
-                    let mut isr = vec![1];
-                    isr.extend([2, 3].into_iter().zip(sync).filter(|(id, on)| *on && caught_up(*id)).map(|(id, _)| id));
-                    leader.on_replicas(&[1, 2, 3], &isr)
-                }
+    fn monotone_and_covered(events in prop::collection::vec((0_u8..6, 10_i64..30, 2_i32..4), 0..60)) {
+        let mut leader = leader(&[1, 2, 3]);
+        let (mut last, mut now, mut asked) = (10, NOW, None::<IsrProposal>);
+        for (event, at, node) in events {
+            now += Duration::from_secs(7);
+            let effects = match event {
+                0 => Effects { high_watermark: leader.on_durable(at), proposal: None },
+                1 | 2 => leader.on_fetch(fetch(node, at), 30, KNOWN, now).expect("a replica"),
+                3 => leader.on_tick(30, |_| KNOWN, now),
+                _ => match asked.take() {
+                    None => Effects::default(),
+                    Some(proposal) => {
+                        let isr = proposal.isr.iter().map(|(id, _)| *id).collect();
+                        let partition_epoch = proposal.partition_epoch + 1;
+                        let answers = [IsrAnswer::Ineligible, IsrAnswer::Altered { partition_epoch, isr }];
+                        leader.on_isr_answer(&proposal, answers[usize::from(event - 4)].clone())
+                    }
+                },
             };
-            prop_assert!(leader.high_watermark() >= last);
-            prop_assert_eq!(moved, (leader.high_watermark() > last).then_some(leader.high_watermark()));
-            if let Some(high_watermark) = moved {
-                prop_assert!(high_watermark <= leader.durable_end);
-                prop_assert!(leader.followers.values().all(|r| !r.in_sync || r.end >= high_watermark));
+            let reached = leader.high_watermark();
+            prop_assert!(reached >= last);
+            prop_assert_eq!(effects.high_watermark, (reached > last).then_some(reached));
+            if effects.high_watermark.is_some() {
+                prop_assert!(reached <= leader.durable_end);
+                let covered = |(id, follower): (&i32, &Follower)| {
+                    !leader.isr.may_contain(*id) || follower.end.is_some_and(|end| end >= reached)
+                };
+                prop_assert!(leader.followers.iter().all(covered));
             }
-            last = leader.high_watermark();
+            last = reached;
+            asked = effects.proposal.or(asked);
         }
     }
 }

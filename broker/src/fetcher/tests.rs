@@ -1,0 +1,251 @@
+//! A follower of a whole node: the leader is reached over loopback, its ISR is the controller's, and both logs are on disks.
+
+use std::path::Path;
+
+use goatq_controller::decide::brokers::RegisterBroker;
+use goatq_controller::decide::{Command, Context, Decision};
+use goatq_controller::feature::SupportedFeatures;
+use goatq_controller::record::{PartitionRecord, TopicRecord};
+use goatq_protocol::Uuid;
+use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
+use goatq_storage::config::CacheLimits;
+use goatq_storage::group_commit::NoListener;
+use goatq_storage::journal::JournalLimits;
+use goatq_storage::log_dir::health::Reserve;
+use goatq_storage::log_dir::{LogDir, LogDirConfig, LogRequest};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::peers::{PeerConfig, TcpPeers};
+use super::*;
+use crate::assembly::{NodeOptions, RunningNode};
+use crate::clock::SystemClock;
+use crate::config::Settings;
+use crate::config::machine::Machine;
+use crate::config::settings::{Entry, Origin};
+use crate::loggers::Loggers;
+use crate::partition::{Assignment, PartitionContext, PartitionName};
+use crate::purgatory::Purgatory;
+use crate::threads::workers::Workers;
+
+const LEADER: i32 = 1;
+const FOLLOWER: i32 = 2;
+/// Nothing here takes long; whoever waits for so long waits for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes a topic with two replicas, whatever the node thinks of more than one.
+#[derive(Clone)]
+struct TwoReplicas;
+
+impl Command for TwoReplicas {
+    type Response = ();
+
+    fn decide(self, _: &mut Context<'_>) -> Decision<()> {
+        let topic_id = Uuid::from_u128(0x7000);
+        let topic = TopicRecord { name: "t".into(), topic_id };
+        let partition = PartitionRecord {
+            topic_id,
+            replicas: vec![LEADER, FOLLOWER],
+            isr: vec![LEADER, FOLLOWER],
+            leader: LEADER,
+            directories: vec![Uuid::ZERO; 2],
+            ..PartitionRecord::default()
+        };
+        Decision { records: vec![topic.into(), partition.into()], response: () }
+    }
+}
+
+async fn leader(dir: &Path) -> RunningNode {
+    let dir = dir.display().to_string();
+    let pairs = [
+        ("node.id", "1"),
+        ("log.dirs", dir.as_str()),
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("http.listener", ""),
+        ("replica.lag.time.max.ms", "1500"),
+        // The follower sends no heartbeats.
+        ("broker.session.timeout.ms", "600000"),
+    ];
+    let entry = |(name, value): &(&str, &str)| Entry {
+        name: (*name).to_owned(),
+        value: (*value).to_owned(),
+        origin: Origin::CommandLine,
+    };
+    let options = NodeOptions {
+        settings: Settings::new(pairs.iter().map(entry)).expect("legal"),
+        machine: Machine::default(),
+        clock: Arc::new(SystemClock::new()),
+        disk: goatq_storage::io::default_disk(),
+        workers: Workers::current(),
+        offload: Offload::Threads,
+        loggers: Loggers::detached(),
+        seed: [7; 32],
+    };
+    let node = RunningNode::start(options).await.expect("starts");
+    let features = SupportedFeatures::current();
+    let follower = RegisterBroker {
+        id: FOLLOWER,
+        cluster_id: None,
+        incarnation: Uuid::from_u128(2),
+        endpoints: Vec::new(),
+        rack: None,
+        features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
+        log_dirs: vec![Uuid::from_u128(0x2000)],
+        fenced: false,
+    };
+    let controller = &node.node().controller;
+    controller.submit(follower).await.expect("decided").expect("registered");
+    controller.submit_here(TwoReplicas).await.expect("decided");
+    assert!(node.node().applied.until(controller.image().applied_index).await);
+    node
+}
+
+/// Another broker, as far as replication needs one: its logs, its partitions and its fetchers. It reads the leader's metadata.
+struct Follower {
+    dir: Arc<LogDir>,
+    partition: Arc<Partition>,
+    parts: FetcherParts,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Follower {
+    fn new(leader: &RunningNode, path: &Path) -> Self {
+        let node = leader.node();
+        let dir = LogDirConfig {
+            cluster_id: "cluster".to_owned(),
+            node_id: FOLLOWER,
+            fresh_directory_id: Uuid::from_u128(0x2000),
+            reserve: Reserve { bytes: 0, percent: 0 },
+            caches: CacheLimits::default(),
+            recovery_threads: 1,
+            journal: JournalLimits::default(),
+        };
+        let dir = LogDir::open(goatq_storage::io::default_disk(), path, dir).expect("a fresh directory");
+        let tasks = TaskTracker::new();
+        let running = dir.clone();
+        tasks.spawn(async move { running.run().await });
+        let image = node.image();
+        let topic = image.topics.by_name("t").expect("made");
+        let config = node.config.topic(None);
+        let request = LogRequest {
+            topic: "t".to_owned(),
+            partition: 0,
+            topic_id: Some(topic.id),
+            config: config.log.clone(),
+            listener: Arc::new(NoListener),
+        };
+        let log = dir.open_log(request, 0).expect("a fresh log");
+        let context = PartitionContext {
+            node_id: FOLLOWER,
+            commits: Purgatory::new(1000),
+            max_lag: PATIENCE,
+            fetch_backoff: Duration::from_millis(100),
+            proposals: mpsc::unbounded_channel().0,
+        };
+        let name = PartitionName { topic: "t".into(), topic_id: topic.id, index: 0 };
+        let partition = Partition::new(name, context, log, config, Arc::default());
+        let image = topic.partition(0).expect("there");
+        let assignment = Assignment {
+            leader: image.leader,
+            leader_epoch: image.leader_epoch,
+            partition_epoch: image.partition_epoch,
+            replicas: &image.replicas,
+            isr: &image.isr,
+        };
+        partition.assign(assignment, Duration::ZERO);
+        let partitions = Arc::new(PartitionRegistry::default());
+        partitions.insert(partition.clone());
+        let peers = PeerConfig {
+            listener: "PLAINTEXT".to_owned(),
+            timeout: PATIENCE,
+            max_answer: 1 << 20,
+            client_id: "follower".into(),
+        };
+        let parts = FetcherParts {
+            config: FetcherConfig {
+                node_id: FOLLOWER,
+                max_wait: Duration::from_millis(100),
+                min_bytes: 1,
+                partition_bytes: 1 << 20,
+                response_bytes: 1 << 20,
+                max_pause: Duration::from_millis(100),
+            },
+            partitions,
+            applied: node.applied.clone(),
+            peers: Arc::new(TcpPeers { applied: node.applied.clone(), config: peers }),
+            clock: node.clock.clone(),
+            offload: Offload::Threads,
+        };
+        Self { dir, partition, parts, stop: CancellationToken::new(), tasks }
+    }
+
+    fn fetch(&mut self) {
+        self.stop = CancellationToken::new();
+        self.tasks.spawn(ReplicaFetchers::new(self.parts.clone()).run(self.stop.clone()));
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.dir.close_clean(0, 0).expect("closes");
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn batch(value: &str) -> bytes::Bytes {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.push(NewRecord { timestamp: 1, key: None, value: Some(value.as_bytes()), headers: &[] }).expect("fits");
+    builder.build().expect("valid")
+}
+
+fn produce(partition: &Partition, value: &str) -> crate::partition::Appended {
+    partition.append_client(Some(batch(value).into()), 9, true, 1).expect("appended")
+}
+
+async fn isr(node: &RunningNode, wanted: &[i32]) {
+    let mut images = node.node().applied.watch();
+    let reached = images.wait_for(|image| {
+        let partition = image.topics.by_name("t").and_then(|topic| topic.partition(0));
+        partition.is_some_and(|partition| partition.isr == wanted)
+    });
+    tokio::time::timeout(PATIENCE, reached).await.expect("in time").expect("the node runs");
+}
+
+#[tokio::test]
+async fn a_follower_over_loopback() {
+    let (here, there) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let node = leader(here.path()).await;
+    let led = node.node().partitions.get("t", 0).expect("led");
+    let mut follower = Follower::new(&node, there.path());
+    assert_eq!(led.in_sync_replicas(), 2);
+    // In sync and silent, the follower is waited for: nothing is committed before it fetches.
+    let first = produce(&led, "a");
+    led.wait_durable(first.last_offset, first.leader_epoch).await.expect("durable");
+    assert_eq!(led.high_watermark(), 0);
+    follower.fetch();
+    for value in ["b", "c", "d"] {
+        let appended = produce(&led, value);
+        let committed = led.wait_committed(appended.last_offset, appended.leader_epoch);
+        tokio::time::timeout(PATIENCE, committed).await.expect("in time").expect("still leading");
+        assert!(follower.partition.log().durable_end() > appended.last_offset, "acknowledged before it was durable");
+    }
+    // It learns the high watermark with the next answer.
+    let gate = follower.partition.high_watermark_gate().clone();
+    assert!(tokio::time::timeout(PATIENCE, gate.pass(4, &Purgatory::new(10))).await.expect("in time"));
+    let read = |partition: Arc<Partition>| async move {
+        partition.read_committed_batches(0, 1 << 20).await.expect("readable").concat()
+    };
+    assert_eq!(read(follower.partition.clone()).await, read(led.clone()).await);
+    // Away for too long it is out of sync, and nobody waits for it; back again, it catches up and joins.
+    follower.stop.cancel();
+    let alone = produce(&led, "e");
+    isr(&node, &[LEADER]).await;
+    let committed = led.wait_committed(alone.last_offset, alone.leader_epoch);
+    tokio::time::timeout(PATIENCE, committed).await.expect("in time").expect("still leading");
+    follower.fetch();
+    isr(&node, &[LEADER, FOLLOWER]).await;
+    assert_eq!(follower.partition.log_end_offset(), 5);
+    follower.end().await;
+    node.shutdown().await;
+}
