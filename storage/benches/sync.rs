@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::future::join_all;
 use goatq_storage::io::{
-    AlignedBuffer, DirectFile, Disk, DiskFile, OpenMode, blocking::BlockingDisk, uring::UringDisk,
+    AlignedBuffer, DirectFile, DirectMode, Disk, DiskFile, OpenMode, blocking::BlockingDisk, uring::UringDisk,
 };
 
 const ROUNDS: usize = 60;
@@ -72,7 +72,7 @@ fn write_direct(file: &dyn DirectFile, name: &str, bytes: usize) {
 
 fn measure(disk: &dyn Disk, name: &str, dir: &Path) {
     let path = dir.join("journal");
-    let file = disk.open_direct(&path).unwrap();
+    let file = disk.open_direct(&path, DirectMode::Durable).unwrap();
     for at in (0..SLOT).step_by(1 << 20) {
         let mut zeros = AlignedBuffer::new(1 << 20);
         assert!(zeros.push(&vec![0; 1 << 20]));

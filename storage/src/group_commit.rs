@@ -1,11 +1,12 @@
 //! Group commit: one loop per log directory makes the appends of all its logs durable, many at a time.
 //!
-//! A log that was appended to marks itself ([`DirtyMark::mark`]). The loop takes all marked logs as one turn, asks each what
-//! to sync ([`Syncable::begin_sync`]), issues all those syncs together, and when *all* have succeeded tells each log how
-//! far it is durable ([`Syncable::complete_sync`]); what is appended meanwhile makes the next turn.
+//! A log that was appended to marks itself ([`DirtyMark::mark`]). The loop takes all marked logs as one turn and asks each what
+//! to make durable ([`Syncable::begin_sync`]): files to sync, and what it has staged, which goes into the turn's frame of the
+//! [`Journal`], a single write for all logs. When all of that has succeeded for a log it is told ([`Syncable::complete_sync`]); what
+//! is appended meanwhile makes the next turn. What the journal does not take is written to the files in the turn (`late`).
 //!
-//! Instead of a sync of its files a log may get a place in the turn's frame of the [`Journal`], a single write for all that
-//! are in it; which do, the journal chooses. Its slots are freed beside the turns ([`GroupCommit::free_journal`]).
+//! What is in the journal is written to the segments beside the turns, past the page cache, when there is enough of it in one log, and
+//! when slots of the journal are to be freed ([`GroupCommit::write_late`], [`GroupCommit::free_journal`]).
 //!
 //! The first failed sync (or a write that a log reports through [`DirHealth::poison`]) poisons the directory: a failed fdatasync
 //! loses data and the next one reports success, so no log of the directory is ever told of durability again. Each is told of
@@ -24,7 +25,7 @@ use std::{
 };
 
 use futures_util::{
-    future::{Either, join, join_all, select},
+    future::{Either, join, join_all, join3, select},
     pin_mut,
 };
 use parking_lot::Mutex;
@@ -32,37 +33,78 @@ use tokio::sync::Notify;
 
 use crate::{
     io::DiskFile,
-    journal::{Frame, Journal, JournalStats, Recent},
+    journal::{Frame, Journal, JournalStats, Offer, Recent, Way},
     log_dir::health::DirHealth,
 };
 
+mod blocks;
+mod late;
 #[cfg(test)]
 mod tests;
 
-/// Files synced side by side to free the journal: few enough for turns to get through.
-const SYNCS_BEHIND: usize = 16;
+pub use blocks::BlockWrite;
+use blocks::Buffers;
 
-/// What has to be synced so that a log is durable up to `end`.
+/// What has to be done so that a log is durable up to `end`.
 #[derive(Clone, Debug)]
 pub struct SyncBatch {
-    /// Files (and directories, see [`crate::io::Disk::open_dir`]) with unsynced changes. Empty when nothing has to be synced
-    /// any more.
+    /// Files (and directories, see [`crate::io::Disk::open_dir`]) with unsynced changes.
     pub files: Vec<Arc<dyn DiskFile>>,
-    /// The first offset that is not covered: the durable end once all files are synced.
+    /// Whether these are all. If not, nobody waits for the others: what they have counts, but is not durable.
+    pub whole: bool,
+    /// The first offset that is not covered: the durable end once all of it is done.
     pub end: i64,
     /// The log's own mark of the state this was taken in, given back with the batch; a log that was truncated meanwhile
     /// recognises by it that the batch no longer applies.
     pub generation: u64,
-    /// All that is not durable yet, for the journal: in place of a sync of the files, if the journal takes it.
-    pub recent: Option<Recent>,
+    /// What is in no file yet, for the journal.
+    pub staged: Vec<Recent>,
+}
+
+/// What is to be written of what a log has staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Everything.
+    All,
+    /// What is in the journal.
+    Journaled,
 }
 
 /// A log as group commit sees it. Calls come from one task, one at a time.
 pub trait Syncable: Send + Sync {
-    /// What has to be synced now; `None` when all is durable. Everything below `end` was written before this returns.
+    /// What has to be made durable now; `None` when all is, or as durable as it is to be. Everything below `end` is written
+    /// or staged before this returns.
     fn begin_sync(&self) -> Option<SyncBatch>;
 
-    /// All files of the batch were synced, or its bytes are in the journal.
+    /// The same of what is written, or in the journal, alone: the journal does not take what is staged.
+    fn begin_files(&self) -> Option<SyncBatch> {
+        self.begin_sync()
+    }
+
+    /// Begins to write what is staged to the segments, as far as it is not whole blocks; `None` when there is nothing. On an error
+    /// it is staged as before.
+    fn begin_write(&self, what: What) -> io::Result<Option<Vec<BlockWrite>>> {
+        let _all = what;
+        Ok(None)
+    }
+
+    /// The blocks were written, or not: then any part of them may have been, and all is staged as before, as after an error in
+    /// what is left to be done. `Interrupted` when nobody waited for it.
+    fn complete_write(&self, result: io::Result<()>) -> io::Result<()> {
+        result
+    }
+
+    /// Bytes that are in the journal and not written yet.
+    fn journaled_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Whether some that are staged were so when this was asked the last time.
+    fn has_old(&self) -> bool {
+        false
+    }
+
+    /// All files of the batch were synced, and what it has staged is in the journal.
     fn complete_sync(&self, batch: &SyncBatch);
 
     /// The directory is poisoned: the durable end never moves again. Called once, also for logs that were not dirty.
@@ -98,10 +140,7 @@ impl DirtyMark {
     /// Asks for a sync: the log has unsynced changes, all of them written before this call. Cheap, and cheaper when it is
     /// already asked for.
     pub fn mark(&self) {
-        if !self.slot.queued.swap(true, Ordering::AcqRel) {
-            self.shared.queue.lock().dirty.push(self.slot.clone());
-            self.shared.health.wake();
-        }
+        self.shared.mark(&self.slot);
     }
 
     /// A number for the history of the log that begins now: greater than all before it in this directory.
@@ -109,9 +148,31 @@ impl DirtyMark {
         self.shared.begin_history()
     }
 
-    /// Most bytes of an append that are worth remembering for the journal; 0 without one.
-    pub(crate) fn remembered_bytes(&self) -> usize {
-        self.shared.journal.as_ref().map_or(0, |journal| journal.remembered_bytes())
+    /// Whether an append of so many bytes is to be staged, in a log that has nothing staged. `synced`: it counts only once it is
+    /// durable.
+    pub(crate) fn stages(&self, bytes: u64, synced: bool) -> bool {
+        self.shared.journal.as_ref().is_some_and(|journal| journal.stages(bytes, synced))
+    }
+
+    /// Bytes that the logs of the directory have staged: each adds and takes away its own.
+    pub(crate) fn staged(&self) -> &Arc<AtomicU64> {
+        &self.shared.staged
+    }
+
+    /// Whether these are as many as may be.
+    pub(crate) fn has_staged_enough(&self) -> bool {
+        let most = self.shared.journal.as_ref().map_or(0, |journal| journal.most_staged());
+        self.shared.staged.load(Ordering::Relaxed) >= most
+    }
+
+    /// Bytes from which a write past the page cache is worth it.
+    pub(crate) fn direct_from(&self) -> u64 {
+        self.shared.journal.as_ref().map_or(u64::MAX, |journal| journal.limits().direct_bytes)
+    }
+
+    /// The log goes with something that only the journal has: that stays there for the next start.
+    pub(crate) fn keep_journal(&self) {
+        self.shared.orphaned.store(true, Ordering::Release);
     }
 
     /// The journal of the directory, if it has one.
@@ -141,12 +202,18 @@ struct Slot {
     id: u64,
     log: Weak<dyn Syncable>,
     queued: AtomicBool,
+    /// It is among those to be written late.
+    ripe: AtomicBool,
+    /// Held by who writes what it has staged.
+    writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Queue {
     dirty: Vec<Arc<Slot>>,
-    logs: BTreeMap<u64, Weak<dyn Syncable>>,
+    logs: BTreeMap<u64, Arc<Slot>>,
+    /// Logs with enough to be written late.
+    ripe: Vec<Arc<Slot>>,
     next_id: u64,
     closed: bool,
     /// The logs have been told of the poison.
@@ -159,14 +226,28 @@ struct Shared {
     journal: Option<Arc<Journal>>,
     /// Wakes who frees the journal, whenever that was offered something.
     filled: Notify,
+    /// Wakes who writes late.
+    ripened: Notify,
+    staged: Arc<AtomicU64>,
+    /// A log is gone that has something in the journal only.
+    orphaned: AtomicBool,
     histories: AtomicU64,
     turns: AtomicU64,
     syncs: AtomicU64,
     commits: AtomicU64,
     journaled: AtomicU64,
+    blocks_written: AtomicU64,
+    buffers: Buffers,
 }
 
 impl Shared {
+    fn mark(&self, slot: &Arc<Slot>) {
+        if !slot.queued.swap(true, Ordering::AcqRel) {
+            self.queue.lock().dirty.push(slot.clone());
+            self.health.wake();
+        }
+    }
+
     fn begin_history(&self) -> u64 {
         self.histories.fetch_add(1, Ordering::Relaxed)
     }
@@ -183,6 +264,8 @@ pub struct CommitStats {
     pub commits: u64,
     /// How many of these were by the journal.
     pub journaled: u64,
+    /// Times that blocks of a log were written past the page cache.
+    pub blocks_written: u64,
     /// What the journal did.
     pub journal: JournalStats,
 }
@@ -200,7 +283,12 @@ impl fmt::Debug for GroupCommit {
     }
 }
 
-type Turn = Vec<(Arc<dyn Syncable>, SyncBatch)>;
+/// A log in a turn.
+struct Member {
+    slot: Arc<Slot>,
+    log: Arc<dyn Syncable>,
+    batch: SyncBatch,
+}
 
 impl GroupCommit {
     /// For a directory of that health, without a journal.
@@ -220,11 +308,16 @@ impl GroupCommit {
                 health,
                 journal,
                 filled: Notify::new(),
+                ripened: Notify::new(),
+                staged: Arc::default(),
+                orphaned: AtomicBool::new(false),
                 histories: AtomicU64::new(0),
                 turns: AtomicU64::new(0),
                 syncs: AtomicU64::new(0),
                 commits: AtomicU64::new(0),
                 journaled: AtomicU64::new(0),
+                blocks_written: AtomicU64::new(0),
+                buffers: Buffers::default(),
             }),
         }
     }
@@ -236,8 +329,9 @@ impl GroupCommit {
         let mut queue = self.shared.queue.lock();
         let id = queue.next_id;
         queue.next_id += 1;
-        queue.logs.insert(id, log.clone());
-        let slot = Arc::new(Slot { id, log, queued: AtomicBool::new(false) });
+        let (queued, ripe) = (AtomicBool::new(false), AtomicBool::new(false));
+        let slot = Arc::new(Slot { id, log, queued, ripe, writing: tokio::sync::Mutex::new(()) });
+        queue.logs.insert(id, slot.clone());
         DirtyMark { slot, shared: self.shared.clone() }
     }
 
@@ -267,6 +361,7 @@ impl GroupCommit {
             syncs: read(&shared.syncs),
             commits: read(&shared.commits),
             journaled: read(&shared.journaled),
+            blocks_written: read(&shared.blocks_written),
             journal: shared.journal.as_ref().map(|journal| journal.stats()).unwrap_or_default(),
         }
     }
@@ -274,42 +369,11 @@ impl GroupCommit {
     /// Runs turns until [`GroupCommit::close`], then the last one. One such loop per directory. A loop that is dropped in the
     /// middle of a turn leaves its logs not durable, which is what a crash does.
     pub async fn run(&self) {
-        let (turns, freeing) = (self.run_turns(), self.keep_journal_free());
-        pin_mut!(turns, freeing);
-        match select(turns, freeing).await {
-            Either::Left(((), _)) | Either::Right(((), _)) => {}
+        let (turns, beside) = (self.run_turns(), join(self.keep_writing(), self.keep_journal_free()));
+        pin_mut!(turns, beside);
+        match select(turns, beside).await {
+            Either::Left(((), _)) | Either::Right((((), ()), _)) => {}
         }
-    }
-
-    /// Frees the journal whenever that is due; never ends.
-    async fn keep_journal_free(&self) {
-        loop {
-            self.shared.filled.notified().await;
-            while self.free_slots(true).await > 0 {}
-        }
-    }
-
-    /// Frees slots of the journal if it is time: syncs the files that their frames speak of. How many slots. [`GroupCommit::run`]
-    /// does it beside the turns; tests call it by hand.
-    pub async fn free_journal(&self) -> usize {
-        self.free_slots(false).await
-    }
-
-    /// `in_step`: thousands of files are not synced at once, since appends meet the transactions of the file system that this makes,
-    /// but some after each few appends.
-    async fn free_slots(&self, in_step: bool) -> usize {
-        let Some(journal) = &self.shared.journal else { return 0 };
-        let Some(due) = journal.due() else { return 0 };
-        for (at, files) in due.files.chunks(SYNCS_BEHIND).enumerate() {
-            while in_step && !journal.in_step(&due, at * SYNCS_BEHIND) {
-                self.shared.filled.notified().await;
-            }
-            join_all(files.iter().map(|file| self.sync(file))).await;
-            if self.shared.health.is_poisoned() {
-                return 0;
-            }
-        }
-        journal.release(&due)
     }
 
     async fn run_turns(&self) {
@@ -335,64 +399,99 @@ impl GroupCommit {
         self.shared.health.wake();
     }
 
-    /// One turn: syncs all logs that are dirty now. The number of logs that became durable; 0 when none was dirty or the
-    /// directory is poisoned. [`GroupCommit::run`] calls it; tests call it by hand.
+    /// One turn: makes durable what all logs that are dirty now have. The number of logs that became durable; 0 when none was dirty
+    /// or the directory is poisoned. [`GroupCommit::run`] calls it; tests call it by hand.
     pub async fn turn(&self) -> usize {
         // Before the logs are asked.
-        let journal = self.shared.journal.as_ref();
-        let ready = journal.filter(|journal| journal.is_ready());
+        let ready = self.shared.journal.as_ref().filter(|journal| journal.is_ready());
         let turn = self.begin();
-        let frame = ready.and_then(|journal| {
-            let offers: Vec<Option<&Recent>> = turn.iter().map(|(_, batch)| batch.recent.as_ref()).collect();
-            let frame = journal.admit(&offers);
-            // Also when there is none: a journal that takes nothing any more waits for nothing but to be freed.
-            self.shared.filled.notify_one();
-            frame
-        });
-        if let (None, Some(journal), false) = (ready, journal, turn.is_empty()) {
+        if let (None, Some(journal), false) = (ready, &self.shared.journal, turn.is_empty()) {
             journal.missed();
         }
-        let taken = |index: usize| frame.as_ref().is_some_and(|frame| frame.taken[index]);
-        let files: Vec<&Arc<dyn DiskFile>> = turn
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !taken(*index))
-            .flat_map(|(_, (_, batch))| &batch.files)
-            .collect();
-        let journaled = frame.as_ref().map_or(0, |frame| frame.taken.iter().filter(|taken| **taken).count());
-        let syncs = files.len();
-        let write = self.write_frame(frame, &turn);
-        if files.is_empty() {
-            write.await;
-        } else {
-            join(write, join_all(files.into_iter().map(|file| self.sync(file)))).await;
+        let (staged, plain): (Vec<Member>, Vec<Member>) =
+            turn.into_iter().partition(|member| !member.batch.staged.is_empty());
+        let (ways, frame) = match ready {
+            Some(journal) if !staged.is_empty() => {
+                let admitted = journal.admit(&offers(&staged));
+                // Also when there is no frame: a journal that takes nothing any more waits for nothing but to be freed.
+                self.shared.filled.notify_one();
+                admitted
+            }
+            _ => (vec![Way::Files; staged.len()], None),
+        };
+        let (mut framed, mut rest) = (Vec::new(), Vec::new());
+        for (member, way) in staged.into_iter().zip(ways) {
+            match way {
+                Way::Frame => framed.push(member),
+                Way::Files => rest.push(member),
+                Way::Later => self.shared.mark(&member.slot),
+            }
         }
-        // Also when a write failed meanwhile: what else that disk did is unknown.
+        // What is small does not wait for what is big.
+        let (first, second, third) =
+            join3(self.commit_frame(framed, frame), self.sync_files(plain), self.commit_files(rest)).await;
         if self.shared.health.is_poisoned() {
             self.tell().await;
             return 0;
         }
-        for (log, batch) in &turn {
-            log.complete_sync(batch);
-        }
-        self.count(syncs, turn.len(), journaled);
-        turn.len()
+        let logs = first + second + third;
+        self.shared.turns.fetch_add(u64::from(logs > 0), Ordering::Relaxed);
+        logs
     }
 
-    /// Writes the frame of a turn. Where the disk has no room for it (which it had: some file systems write anew what is
-    /// overwritten) its logs are synced after all, and there is no journal any more.
-    async fn write_frame(&self, frame: Option<Frame>, turn: &Turn) {
-        let (Some(frame), Some(journal)) = (frame, &self.shared.journal) else { return };
-        let (taken, write) = frame.write();
-        match write.await {
+    /// Makes logs durable by a frame, and syncs of what is not staged. How many.
+    async fn commit_frame(&self, logs: Vec<Member>, frame: Option<Frame>) -> usize {
+        let (Some(frame), Some(journal)) = (frame, &self.shared.journal) else { return 0 };
+        let files: Vec<_> = logs.iter().flat_map(|member| &member.batch.files).collect();
+        self.shared.syncs.fetch_add(files.len() as u64, Ordering::Relaxed);
+        let (written, _) = join(frame.write(), join_all(files.into_iter().map(|file| self.sync(file)))).await;
+        match written {
             Ok(buffer) => journal.written(buffer),
+            // It had the room before: some file systems write anew what is overwritten. There is no journal any more.
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 journal.give_up();
-                let logs = turn.iter().zip(taken).filter(|(_, taken)| *taken);
-                join_all(logs.flat_map(|((_, batch), _)| &batch.files).map(|file| self.sync(file))).await;
+                return self.commit_files(logs).await;
             }
             Err(error) => self.shared.health.poison(&format!("writing the journal failed: {error}")),
         }
+        let committed = self.complete(&logs);
+        self.shared.journaled.fetch_add(committed as u64, Ordering::Relaxed);
+        self.ripen(&logs, journal);
+        committed
+    }
+
+    /// Makes logs durable by syncs alone, after what they have staged was written. How many.
+    async fn commit_files(&self, logs: Vec<Member>) -> usize {
+        join_all(logs.iter().map(|member| self.write_out(&member.slot, What::All))).await;
+        if self.shared.health.is_poisoned() {
+            return 0;
+        }
+        let asked = logs.into_iter().filter_map(|Member { slot, log, .. }| {
+            let batch = log.begin_files()?;
+            Some(Member { slot, log, batch })
+        });
+        self.sync_files(asked.collect()).await
+    }
+
+    /// Syncs what logs ask for and tells them. How many.
+    async fn sync_files(&self, logs: Vec<Member>) -> usize {
+        let files: Vec<_> = logs.iter().flat_map(|member| &member.batch.files).collect();
+        if files.is_empty() {
+            return 0;
+        }
+        self.shared.syncs.fetch_add(files.len() as u64, Ordering::Relaxed);
+        join_all(files.into_iter().map(|file| self.sync(file))).await;
+        self.complete(&logs)
+    }
+
+    /// Tells logs that their batches have succeeded, unless something failed, be it elsewhere: what else that disk did is unknown.
+    fn complete(&self, logs: &[Member]) -> usize {
+        if self.shared.health.is_poisoned() {
+            return 0;
+        }
+        logs.iter().for_each(|member| member.log.complete_sync(&member.batch));
+        self.shared.commits.fetch_add(logs.len() as u64, Ordering::Relaxed);
+        logs.len()
     }
 
     /// Syncs one file. A failure counts at once: a turn that is dropped before its other syncs have ended must not hide it, because
@@ -403,10 +502,10 @@ impl GroupCommit {
         }
     }
 
-    /// Takes the dirty logs and what they have to sync.
-    fn begin(&self) -> Turn {
+    /// Takes the dirty logs and what they have to make durable.
+    fn begin(&self) -> Vec<Member> {
         let dirty = std::mem::take(&mut self.shared.queue.lock().dirty);
-        let mut turn = Turn::with_capacity(dirty.len());
+        let mut turn = Vec::with_capacity(dirty.len());
         for slot in dirty {
             // Before the log is asked: what is appended after the answer marks it anew.
             slot.queued.swap(false, Ordering::AcqRel);
@@ -415,7 +514,7 @@ impl GroupCommit {
                 continue;
             }
             if let Some(batch) = log.begin_sync() {
-                turn.push((log, batch));
+                turn.push(Member { slot, log, batch });
             }
         }
         turn
@@ -428,7 +527,7 @@ impl GroupCommit {
             if std::mem::replace(&mut queue.told, true) {
                 return;
             }
-            queue.logs.values().filter_map(Weak::upgrade).collect()
+            queue.logs.values().filter_map(|slot| slot.log.upgrade()).collect()
         };
         let reason = self.shared.health.poison_reason().unwrap_or_default();
         for log in logs {
@@ -436,13 +535,8 @@ impl GroupCommit {
         }
         self.shared.health.leave_marker().await;
     }
+}
 
-    fn count(&self, syncs: usize, logs: usize, journaled: usize) {
-        if logs > 0 {
-            self.shared.turns.fetch_add(1, Ordering::Relaxed);
-            self.shared.syncs.fetch_add(syncs as u64, Ordering::Relaxed);
-            self.shared.commits.fetch_add(logs as u64, Ordering::Relaxed);
-            self.shared.journaled.fetch_add(journaled as u64, Ordering::Relaxed);
-        }
-    }
+fn offers(logs: &[Member]) -> Vec<Offer<'_>> {
+    logs.iter().map(|member| Offer { owner: member.slot.id, staged: &member.batch.staged }).collect()
 }

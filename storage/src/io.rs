@@ -11,7 +11,8 @@
 //! What every twin promises:
 //! - Writes go to the page cache and are readable at once by every handle; nothing is durable before [`DiskFile::sync`]
 //!   returned `Ok` for a call that began after the write returned.
-//! - A write of a [`DirectFile`] is durable when it ended with success, and that says nothing about other writes.
+//! - A write of a [`DirectFile`] is durable when it ended with success, and that says nothing about other writes; one of
+//!   [`DirectMode::Plain`] is readable then, and durable like any other write.
 //! - A new, renamed or removed name is durable only after its directory was synced ([`Disk::sync_dir`], or a handle from
 //!   [`Disk::open_dir`] and [`DiskFile::sync`]).
 //! - After a failed write or sync the content of the file is unknown and no later sync says anything about it.
@@ -42,7 +43,7 @@ pub mod uring;
 /// dropped, and it owns every buffer it needs.
 pub type IoFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'static>>;
 
-pub use direct::{AlignedBuffer, DirectFile};
+pub use direct::{AlignedBuffer, DirectFile, DirectMode};
 
 /// How [`Disk::open`] treats a file that exists or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +88,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a regular file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
-    /// Opens a regular file, made empty when it does not exist, for writes past the page cache. `Unsupported` on disks without
-    /// them.
-    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
+    /// Opens a regular file for writes past the page cache. `Unsupported` on disks without them.
+    fn open_direct(&self, path: &Path, mode: DirectMode) -> io::Result<Arc<dyn DirectFile>> {
+        let _ = mode;
         let text = format!("{}: this disk has no direct writes", path.display());
         Err(io::Error::new(io::ErrorKind::Unsupported, text))
     }

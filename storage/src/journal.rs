@@ -6,10 +6,11 @@
 //! <dir>/.goatq-journal-1 ..
 //! ```
 //!
-//! A turn of group commit puts the bytes that its logs were given since the last turn into one frame and writes that past the page
-//! cache, durably, behind the frame before. The segments have the bytes in the page cache already. A slot that is full waits
-//! until `Journal::due` says that it is time to sync the segment files that its frames speak of; then it is free again. What
-//! a crash took from the segments is written into them again from the frames, before any log is opened ([`Journal::open`]).
+//! A turn of group commit puts what its logs have staged since the last turn into one frame and writes that past the page
+//! cache, durably, behind the frame before. The segments get these bytes later. A slot that is full waits until `Journal::due`
+//! says that it is time to write what its frames speak of into the segments and to sync them; then it is free again. What a crash
+//! took, or a process did not get round to, is written into the segments from the frames before any log is opened
+//! ([`Journal::open`]).
 //!
 //! A frame never outlives its truth: histories of logs end (`Journal::void`) before their segments are changed by anything
 //! but an append, and a start that has written everything again begins another incarnation. `storage/README.md` has the argument.
@@ -29,6 +30,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::io::{AlignedBuffer, DirectFile, Disk, DiskFile, IoFuture};
@@ -41,8 +43,9 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use choice::Way;
 use choice::{Room, Rule};
-use frame::{Entry, FrameBuilder, HEADER_LEN, Stamp};
+use frame::{FrameBuilder, HEADER_LEN, Place, Stamp};
 use head::Head;
 pub use replay::Replayed;
 
@@ -53,10 +56,16 @@ pub struct JournalLimits {
     pub slot_bytes: u32,
     /// Most slots; 0 for no journal.
     pub slots: usize,
-    /// Bytes up to which a log's appends of one turn always go to the journal.
+    /// Bytes up to which an append that waits for a sync always goes to the journal.
     pub small_bytes: usize,
-    /// Bytes up to which they do as long as half of the slots are free.
+    /// Bytes up to which it does unless hardly any slot is free.
     pub large_bytes: usize,
+    /// Bytes from which one that waits for no sync does; `usize::MAX` for never.
+    pub unsynced_bytes: usize,
+    /// Bytes of a log that only the journal has from which they are written to its segment.
+    pub late_bytes: u64,
+    /// Bytes from which they are written past the page cache.
+    pub direct_bytes: u64,
     /// Bytes of the longest frame.
     pub frame_bytes: usize,
     /// Segment files that may wait for a sync behind the journal; they are held open.
@@ -72,6 +81,9 @@ impl Default for JournalLimits {
             slots: 8,
             small_bytes: 4 << 10,
             large_bytes: 1 << 20,
+            unsynced_bytes: usize::MAX,
+            late_bytes: 1 << 20,
+            direct_bytes: 256 << 10,
             frame_bytes: 4 << 20,
             files: 4096,
             patience: 64,
@@ -86,13 +98,16 @@ impl JournalLimits {
         slots: 0,
         small_bytes: 0,
         large_bytes: 0,
+        unsynced_bytes: 0,
+        late_bytes: 0,
+        direct_bytes: 0,
         frame_bytes: 0,
         files: 0,
         patience: 0,
     };
 }
 
-/// What a log was given since group commit last asked: whole batches, one behind the other in one segment whose name is durable.
+/// What a log was given and has in no file: whole batches, one behind the other in one segment.
 #[derive(Clone, Debug)]
 pub struct Recent {
     /// Name of the log's directory.
@@ -104,28 +119,34 @@ pub struct Recent {
     /// Where the bytes are in it.
     pub position: u64,
     /// The bytes.
-    pub data: Vec<u8>,
+    pub data: Vec<Bytes>,
     /// The segment's file.
     pub file: Arc<dyn DiskFile>,
 }
 
 impl Recent {
-    fn entry(&self) -> Entry<'_> {
-        Entry {
-            name: &self.name,
-            history: self.history,
-            segment: self.segment,
-            position: self.position,
-            data: &self.data,
-        }
+    fn place(&self) -> Place<'_> {
+        Place { name: &self.name, history: self.history, segment: self.segment, position: self.position }
     }
+
+    /// Bytes that it takes in a frame.
+    fn len(&self) -> usize {
+        self.place().len() + self.data.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
+/// What a log of a turn has for the journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer<'a> {
+    /// The log, by its number in group commit.
+    pub(crate) owner: u64,
+    /// All that it has staged and is not in a frame.
+    pub(crate) staged: &'a [Recent],
 }
 
 /// A frame that is to be written.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// Which of the offers are in it.
-    pub(crate) taken: Vec<bool>,
     /// Where it goes.
     file: Arc<dyn DirectFile>,
     buffer: AlignedBuffer,
@@ -133,9 +154,9 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The write, and which offers it makes durable.
-    pub(crate) fn write(self) -> (Vec<bool>, IoFuture<AlignedBuffer>) {
-        (self.taken, self.file.write(self.buffer, self.position))
+    /// The write.
+    pub(crate) fn write(self) -> IoFuture<AlignedBuffer> {
+        self.file.write(self.buffer, self.position)
     }
 }
 
@@ -143,7 +164,9 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct Due {
     slots: Vec<usize>,
-    /// Files to be synced for that.
+    /// Logs of which all that is in the journal is to be written for that, by their numbers.
+    pub(crate) owners: BTreeSet<u64>,
+    /// Files to be synced then.
     pub(crate) files: Vec<Arc<dyn DiskFile>>,
 }
 
@@ -162,8 +185,8 @@ struct Slot {
     phase: Phase,
     /// Sequence of its first frame in this lap, once it is durable; of the lap before until then.
     first: Option<u64>,
-    /// Segment files with bytes that only the frames of this slot keep, by identity of the handle.
-    covered: HashMap<usize, Arc<dyn DiskFile>>,
+    /// Segment files with bytes that only the frames of this slot keep, by identity of the handle, and whose they are.
+    covered: HashMap<usize, (u64, Arc<dyn DiskFile>)>,
 }
 
 #[derive(Default)]
@@ -223,10 +246,12 @@ pub struct Journal {
     missed: AtomicU64,
     /// Another slot is wanted.
     wanted: AtomicBool,
-    /// Less than half of it was free when that was looked at last: only what is small is worth a copy.
-    filling: AtomicBool,
-    /// Slots, for [`Journal::remembered_bytes`] without a lock.
+    /// Hardly any of it was free when that was looked at last.
+    scarce: AtomicBool,
+    /// Slots, for [`Journal::is_ready`] without a lock.
     ready: AtomicUsize,
+    /// The disk refuses direct writes: only what waits for a sync gains by frames.
+    indirect: AtomicBool,
     /// What earlier lives left in the slots' files is known to be of earlier incarnations.
     known: bool,
     /// Segment files that were synced at the start, by log and base offset.
@@ -266,8 +291,9 @@ impl Journal {
             voids: Mutex::new(Voids { head: head.unwrap_or_default(), ended_at: BTreeMap::new() }),
             missed: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
-            filling: AtomicBool::new(false),
+            scarce: AtomicBool::new(false),
             ready: AtomicUsize::new(0),
+            indirect: AtomicBool::new(false),
             synced: Mutex::new(synced),
             counters: Counters::default(),
         };
@@ -279,13 +305,36 @@ impl Journal {
         self.synced.lock().remove(log).unwrap_or_default()
     }
 
-    /// Most bytes that a log needs to remember for the journal between two turns; 0 while there is none.
-    pub fn remembered_bytes(&self) -> usize {
-        match self.is_ready() {
-            false => 0,
-            true if self.filling.load(Ordering::Relaxed) => self.limits.small_bytes,
-            true => self.limits.large_bytes,
+    /// Whether an append of so many bytes is left to the journal, in a log that has nothing there. `synced`: it counts only once
+    /// it is durable.
+    pub(crate) fn stages(&self, bytes: u64, synced: bool) -> bool {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if !synced && (bytes < self.limits.unsynced_bytes || self.indirect.load(Ordering::Relaxed)) {
+            return false;
         }
+        if !self.is_ready() {
+            if !synced {
+                // No turn will miss it.
+                self.missed();
+            }
+            return false;
+        }
+        choice::stages(bytes, synced, self.rule(), self.scarce.load(Ordering::Relaxed))
+    }
+
+    /// Bytes that logs may have staged together.
+    pub(crate) fn most_staged(&self) -> u64 {
+        u64::from(self.limits.slot_bytes) * (self.limits.slots as u64) / 2
+    }
+
+    /// Its bounds.
+    pub(crate) fn limits(&self) -> &JournalLimits {
+        &self.limits
+    }
+
+    fn rule(&self) -> Rule {
+        let JournalLimits { small_bytes, large_bytes, unsynced_bytes, .. } = self.limits;
+        Rule { small: small_bytes, large: large_bytes, unsynced: unsynced_bytes }
     }
 
     /// Whether frames can be written. To be asked before the logs of a turn are: a history that ends later is then known to be
@@ -313,50 +362,56 @@ impl Journal {
         }
     }
 
-    /// Puts what the rule gives to the journal into a frame. `None` when there is nothing, or no room.
-    pub(crate) fn admit(&self, offers: &[Option<&Recent>]) -> Option<Frame> {
+    /// Decides what becomes of each offer, none of which is empty, and puts what goes that way into a frame.
+    pub(crate) fn admit(&self, offers: &[Offer<'_>]) -> (Vec<Way>, Option<Frame>) {
         let mut state = self.state.lock();
-        if state.closed {
-            return None;
-        }
-        let sizes = || offers.iter().map(|offer| offer.map(|recent| recent.entry().len()));
-        let smallest = sizes().flatten().min()?;
+        let none = vec![Way::Files; offers.len()];
+        let sizes = || offers.iter().map(|offer| offer.staged.iter().map(Recent::len).sum::<usize>());
+        let (Some(smallest), false) = (sizes().min(), state.closed) else { return (none, None) };
         if state.in_flight {
             // A turn was dropped: its frame may end up in its place at any time.
             state.seal();
         }
-        let slot = self.find_room(&mut state, HEADER_LEN + smallest)?;
-        let room = self.room(&state);
-        let rule = Rule { small: self.limits.small_bytes, large: self.limits.large_bytes };
-        let taken = choice::choose(sizes(), rule, room);
-        if !taken.contains(&true) {
-            return None;
+        if smallest > self.longest() {
+            return (none, None);
         }
-        let wanted: usize = sizes().zip(&taken).filter(|(_, taken)| **taken).filter_map(|(size, _)| size).sum();
+        let Some(slot) = self.find_room(&mut state, HEADER_LEN + smallest) else { return (none, None) };
+        let room = self.room(&state);
+        let ways = choice::choose(sizes(), self.rule(), room);
+        let wanted: usize = sizes().zip(&ways).filter(|(_, way)| **way == Way::Frame).map(|(size, _)| size).sum();
+        if wanted == 0 {
+            return (ways, None);
+        }
         let buffer = state.buffer.take().filter(|buffer| buffer.room() >= HEADER_LEN + wanted);
         let buffer = buffer.unwrap_or_else(|| AlignedBuffer::new((HEADER_LEN + wanted).max(256 << 10)));
         let mut builder = FrameBuilder::new(buffer);
-        let mut held = vec![false; offers.len()];
-        for (index, recent) in offers.iter().enumerate() {
-            let Some(recent) = recent.filter(|_| taken[index]) else { continue };
-            held[index] = builder.push(&recent.entry());
-            if held[index] {
-                let identity = Arc::as_ptr(&recent.file).cast::<()>().addr();
-                state.slots[slot].covered.entry(identity).or_insert_with(|| recent.file.clone());
+        let chosen = offers.iter().zip(&ways).filter(|(_, way)| **way == Way::Frame);
+        for (offer, recent) in chosen.flat_map(|(offer, _)| offer.staged.iter().map(move |recent| (offer, recent))) {
+            if !builder.push(&recent.place(), &recent.data) {
+                // A name that no log has.
+                return (none, None);
             }
+            let identity = Arc::as_ptr(&recent.file).cast::<()>().addr();
+            state.slots[slot].covered.entry(identity).or_insert_with(|| (offer.owner, recent.file.clone()));
         }
         let stamp = Stamp {
             incarnation: state.incarnation,
             sequence: state.next_sequence,
-            slot: u32::try_from(slot).ok()?,
-            position: u32::try_from(state.position).ok()?,
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            position: u32::try_from(state.position).unwrap_or(u32::MAX),
         };
         let buffer = builder.finish(stamp);
         let (file, position) = (state.slots[slot].file.clone(), state.position);
         state.position += buffer.len() as u64;
         state.next_sequence += 1;
         state.in_flight = true;
-        Some(Frame { taken: held, file, buffer, position })
+        (ways, Some(Frame { file, buffer, position }))
+    }
+
+    /// Bytes of entries in the longest frame.
+    fn longest(&self) -> usize {
+        let slot = usize::try_from(self.limits.slot_bytes).unwrap_or(usize::MAX);
+        slot.min(self.limits.frame_bytes).saturating_sub(HEADER_LEN)
     }
 
     /// The slot for a frame of at least so many bytes; another one is begun when the present one is full.
@@ -389,16 +444,18 @@ impl Journal {
 
     fn room(&self, state: &State) -> Room {
         let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
-        let left = usize::try_from(left).unwrap_or(usize::MAX).min(self.limits.frame_bytes);
-        let half_free = self.half_free(state);
-        self.filling.store(!half_free, Ordering::Relaxed);
-        Room { frame: left.saturating_sub(HEADER_LEN), half_free }
+        let left = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(HEADER_LEN);
+        let scarce = self.look(state);
+        Room { frame: left.min(self.longest()), longest: self.longest(), scarce }
     }
 
-    /// Whether what was written is synced behind the journal faster than it fills. Slots that are not made yet are free.
-    fn half_free(&self, state: &State) -> bool {
-        let used = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
-        used * 2 < self.limits.slots
+    /// Whether it fills faster than what it has is written and synced: no slot is free but the one in use. Slots that are not
+    /// made yet are free.
+    fn look(&self, state: &State) -> bool {
+        let sealed = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
+        let scarce = self.limits.slots > 2 && sealed + 1 >= self.limits.slots;
+        self.scarce.store(scarce, Ordering::Relaxed);
+        scarce
     }
 
     /// The frame is durable.
@@ -421,8 +478,8 @@ impl Journal {
         self.state.lock().closed = true;
     }
 
-    /// The slots to be freed and the files to be synced for that, if it is time: half of the slots are full, or all that are made
-    /// so far, or half as many files are held open as may be.
+    /// The slots to be freed, and what is to be written and synced for that, if it is time: half of the slots are full, or all that are made
+    /// so far, or too many files are held open.
     pub(crate) fn due(&self) -> Option<Due> {
         let state = self.state.lock();
         let sealed: Vec<usize> =
@@ -432,11 +489,12 @@ impl Journal {
         if sealed.is_empty() || !(crowded || full) {
             return None;
         }
-        let mut files = HashMap::new();
-        for slot in &sealed {
-            files.extend(state.slots[*slot].covered.iter().map(|(identity, file)| (*identity, file.clone())));
+        let (mut files, mut owners) = (HashMap::new(), BTreeSet::new());
+        for (identity, (owner, file)) in sealed.iter().flat_map(|slot| &state.slots[*slot].covered) {
+            owners.insert(*owner);
+            files.insert(*identity, file.clone());
         }
-        Some(Due { slots: sealed, files: files.into_values().collect() })
+        Some(Due { slots: sealed, owners, files: files.into_values().collect() })
     }
 
     /// Whether more than so many of the files that are due may be synced already: twice as many as the frames since speak of, so that
@@ -450,7 +508,7 @@ impl Journal {
         synced <= since.saturating_mul(2) || used * 2 >= self.limits.slots || !free
     }
 
-    /// The files that `Journal::due` gave were synced. How many slots are free now.
+    /// What `Journal::due` gave was written, then synced. How many slots are free now.
     pub(crate) fn release(&self, due: &Due) -> usize {
         self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.counters.files.fetch_add(due.files.len() as u64, Ordering::Relaxed);
@@ -461,7 +519,7 @@ impl Journal {
                 slot.covered = HashMap::new();
             }
         }
-        self.filling.store(!self.half_free(&state), Ordering::Relaxed);
+        self.look(&state);
         due.slots.len()
     }
 
@@ -499,7 +557,12 @@ impl Journal {
             if !state.begun {
                 return Ok(());
             }
-            state.slots.iter_mut().flat_map(|slot| std::mem::take(&mut slot.covered).into_values()).collect()
+            state
+                .slots
+                .iter_mut()
+                .flat_map(|slot| std::mem::take(&mut slot.covered).into_values())
+                .map(|(_, file)| file)
+                .collect()
         };
         files.iter().try_for_each(|file| file.sync_now())?;
         voids.head = Head { incarnation: voids.head.incarnation.saturating_add(1), voids: BTreeMap::new() };

@@ -21,6 +21,7 @@ mod recovery;
 mod replay;
 mod retention;
 mod slice;
+mod staging;
 mod state;
 mod sync;
 mod times;
@@ -37,7 +38,9 @@ use std::{
 };
 
 use goatq_protocol::{Uuid, record::Batch};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
+
+use tokio::sync::Notify;
 
 pub(crate) use open::{Known, Unsynced};
 pub use range::FileRange;
@@ -75,6 +78,10 @@ pub struct Log {
     /// Taken by a compaction for its whole run, before [`Self::structure`].
     compaction: Mutex<()>,
     state: Mutex<State>,
+    /// A write of group commit ended: for who waits with the lock on the state.
+    flown: Condvar,
+    /// The same, for tasks.
+    landings: Notify,
     start: AtomicI64,
     end: AtomicI64,
     durable: AtomicI64,
@@ -146,6 +153,8 @@ impl Log {
             end: AtomicI64::new(state.end),
             durable: AtomicI64::new(state.durable),
             state: Mutex::new(state),
+            flown: Condvar::new(),
+            landings: Notify::new(),
             hints: Hints::default(),
         });
         log.state.lock().history = log.mark.begin_history();
@@ -184,7 +193,8 @@ impl Log {
     }
 
     /// Appends batches, all or none (replicated ones may be cut off between batches by an error). The bytes are in the page
-    /// cache when it returns; they count (may be acknowledged, shown to consumers) once [`Self::durable_end`] covers them. The
+    /// cache when it returns, or taken on for the journal and written late; they count (may be acknowledged, shown to
+    /// consumers) once [`Self::durable_end`] covers them. The
     /// listener is told when that moves, but not by this call: with page-cache durability it may have moved already when this
     /// returns.
     pub fn append(&self, batches: Vec<Batch>, options: AppendOptions) -> Result<Appended, AppendError> {
@@ -267,6 +277,17 @@ impl Log {
         self.state.lock().size()
     }
 
+    /// Bytes that were appended and are not in a file of the log yet: those below [`Self::durable_end`] are in the journal.
+    pub fn staged_bytes(&self) -> u64 {
+        self.state.lock().staging.bytes()
+    }
+
+    /// Whether group commit is writing what is staged. Truncation, checkpoints and the end of the log wait for that, and
+    /// so must not be called by what polls group commit.
+    pub fn is_written_late(&self) -> bool {
+        self.state.lock().staging.in_flight()
+    }
+
     /// Number of segments.
     pub fn segment_count(&self) -> usize {
         self.state.lock().sealed.len() + 1
@@ -287,14 +308,16 @@ impl Log {
         let mut state = self.state.lock();
         state.tail.clear();
         state.unsynced.clear();
-        state.recent.restart();
+        state.staging.clear();
         state.segments().for_each(|segment| segment.close());
+        self.landings.notify_waiters();
     }
 
     /// Drops from the tail in memory what the shared budget no longer covers, unless the log is busy.
     pub(crate) fn trim_tail(&self) {
         if let Some(mut state) = self.state.try_lock() {
-            state.tail.drop_below(self.resources.tails.floor());
+            let pinned = state.pinned();
+            state.tail.drop_below(self.resources.tails.floor(), pinned);
         }
     }
 
@@ -325,6 +348,14 @@ impl Log {
         self.start.store(state.start, Ordering::Release);
         self.end.store(state.end, Ordering::Release);
         self.durable.store(state.durable, Ordering::Release);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.state.get_mut().staging.is_idle() {
+            self.mark.keep_journal();
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Segment {
     pub(crate) offset_index: Arc<FileSlot>,
     pub(crate) time_index: Arc<FileSlot>,
     pub(crate) txn_index: Arc<FileSlot>,
-    /// Bytes of whole batches in the `.log` file.
+    /// Bytes of whole batches in the `.log` file; its writer may have taken on more.
     size: AtomicU64,
     /// Known for sealed segments only.
     facts: Mutex<Option<IndexFacts>>,

@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use goatq_storage::{
-    group_commit::{DirtyMark, GroupCommit, SyncBatch, Syncable},
+    group_commit::{BlockWrite, DirtyMark, GroupCommit, SyncBatch, Syncable, What},
     io::{
         Disk, DiskFile, IoFuture, OpenMode,
         sim::{Fault, SimDisk},
@@ -169,7 +169,13 @@ impl Syncable for ModelLog {
     fn begin_sync(&self) -> Option<SyncBatch> {
         let state = self.state.lock().unwrap();
         let files = self.files.iter().map(|file| file.clone() as Arc<dyn DiskFile>).collect();
-        (state.acknowledged < state.end).then(|| SyncBatch { files, end: state.end, generation: 0, recent: None })
+        (state.acknowledged < state.end).then(|| SyncBatch {
+            files,
+            whole: true,
+            end: state.end,
+            generation: 0,
+            staged: Vec::new(),
+        })
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
@@ -339,34 +345,99 @@ struct SimLog {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     mark: DirtyMark,
-    state: Mutex<ModelLogState>,
+    state: Mutex<SimLogState>,
+}
+
+/// `acknowledged <= secured <= end`, `written <= end`.
+#[derive(Default)]
+struct SimLogState {
+    end: i64,
+    /// Everything below is in the file.
+    written: i64,
+    /// Everything below is in the file or in the journal.
+    secured: i64,
+    /// The file has something unsynced below this that is in no frame.
+    unsynced: i64,
+    acknowledged: i64,
+}
+
+impl SimLog {
+    fn append(&self, staged: bool) {
+        let mut state = self.state.lock().unwrap();
+        state.end += 1;
+        let end = state.end;
+        if !staged {
+            self.write(&mut state, end).unwrap();
+        }
+        drop(state);
+        self.mark.mark();
+    }
+
+    fn write(&self, state: &mut SimLogState, end: i64) -> io::Result<()> {
+        let bytes: Vec<u8> = (state.written..end).map(|offset| offset as u8).collect();
+        self.file.write_at(&[IoSlice::new(&bytes)], state.written as u64)?;
+        if end > state.secured {
+            (state.secured, state.unsynced) = (end, end);
+        }
+        state.written = end;
+        Ok(())
+    }
+
+    fn batch(&self, state: &SimLogState, end: i64, staged: Vec<Recent>) -> Option<SyncBatch> {
+        let files: Vec<_> = (state.unsynced > 0).then(|| self.file.clone() as Arc<dyn DiskFile>).into_iter().collect();
+        (!files.is_empty() || !staged.is_empty()).then_some(SyncBatch {
+            files,
+            whole: true,
+            end,
+            generation: 0,
+            staged,
+        })
+    }
 }
 
 impl Syncable for SimLog {
     fn begin_sync(&self) -> Option<SyncBatch> {
         let state = self.state.lock().unwrap();
-        (state.acknowledged < state.end).then(|| SyncBatch {
-            files: vec![self.file.clone()],
-            end: state.end,
-            generation: 0,
-            recent: Some(Recent {
-                name: self.name.clone(),
-                history: 0,
-                segment: 0,
-                position: state.acknowledged as u64,
-                data: (state.acknowledged..state.end).map(|offset| offset as u8).collect(),
-                file: self.file.clone(),
-            }),
-        })
+        let staged = Recent {
+            name: self.name.clone(),
+            history: 0,
+            segment: 0,
+            position: state.secured as u64,
+            data: (state.secured..state.end).map(|offset| Bytes::from(vec![offset as u8])).collect(),
+            file: self.file.clone(),
+        };
+        self.batch(&state, state.end, if state.secured < state.end { vec![staged] } else { Vec::new() })
+    }
+
+    fn begin_files(&self) -> Option<SyncBatch> {
+        let state = self.state.lock().unwrap();
+        self.batch(&state, state.secured, Vec::new())
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
-        self.state.lock().unwrap().acknowledged = batch.end;
+        let mut state = self.state.lock().unwrap();
+        state.acknowledged = state.acknowledged.max(batch.end);
+        state.secured = state.secured.max(batch.end);
+        if !batch.files.is_empty() && state.unsynced <= batch.end {
+            state.unsynced = 0;
+        }
     }
 
-    fn poisoned(&self, _reason: &str) {
-        self.state.lock().unwrap().poisoned += 1;
+    fn begin_write(&self, what: What) -> io::Result<Option<Vec<BlockWrite>>> {
+        let mut state = self.state.lock().unwrap();
+        let end = if what == What::All { state.end } else { state.secured };
+        if state.written < end {
+            self.write(&mut state, end)?;
+        }
+        Ok(None)
     }
+
+    fn journaled_bytes(&self) -> u64 {
+        let state = self.state.lock().unwrap();
+        (state.secured - state.written) as u64
+    }
+
+    fn poisoned(&self, _reason: &str) {}
 }
 
 fn sim_logs(disk: &SimDisk, commit: &GroupCommit, count: usize) -> Vec<Arc<SimLog>> {
@@ -394,6 +465,9 @@ const JOURNAL: JournalLimits = JournalLimits {
     slots: 3,
     small_bytes: 80,
     large_bytes: 200,
+    unsynced_bytes: 0,
+    late_bytes: 5,
+    direct_bytes: 0,
     frame_bytes: 4096,
     files: 8,
     patience: 0,
@@ -429,12 +503,8 @@ fn live_and_die(seed: u64) -> (i64, u64) {
             let _ = journal.prepare();
         }
         if rng.random_bool(0.5) {
-            let log = &logs[rng.random_range(0..logs.len())];
-            let mut state = log.state.lock().unwrap();
-            log.file.write_at(&[IoSlice::new(&[state.end as u8])], state.end as u64).unwrap();
-            state.end += 1;
-            drop(state);
-            log.mark.mark();
+            let staged = !seed.is_multiple_of(4);
+            logs[rng.random_range(0..logs.len())].append(staged);
         } else if woken.0.swap(false, Ordering::SeqCst) {
             assert!(committing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }

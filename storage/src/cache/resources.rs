@@ -1,6 +1,9 @@
 //! What the logs of one directory share.
 
-use std::sync::{Arc, Weak};
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -27,6 +30,8 @@ pub struct LogResources {
     pub(crate) ahead: ReadAhead,
     pub(crate) cold: Semaphore,
     pub(crate) reads: ReadCounters,
+    /// The disk refuses direct writes of segments.
+    indirect: AtomicBool,
     logs: Mutex<Vec<Weak<Log>>>,
 }
 
@@ -40,6 +45,7 @@ impl LogResources {
             ahead: ReadAhead::default(),
             cold: Semaphore::new(COLD_READS),
             reads: ReadCounters::default(),
+            indirect: AtomicBool::new(false),
             logs: Mutex::default(),
         })
     }
@@ -52,6 +58,16 @@ impl LogResources {
     /// How much was read, and where it was found.
     pub fn read_counts(&self) -> ReadCounts {
         self.reads.counts()
+    }
+
+    /// Whether segments can be written past the page cache, as far as is known.
+    pub(crate) fn has_direct_writes(&self) -> bool {
+        !self.indirect.load(Ordering::Relaxed)
+    }
+
+    /// They cannot.
+    pub(crate) fn no_direct_writes(&self) {
+        self.indirect.store(true, Ordering::Relaxed);
     }
 
     /// Notes a log whose tail counts.

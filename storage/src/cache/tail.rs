@@ -45,6 +45,17 @@ impl TailBudget {
     }
 }
 
+/// The header of a batch and the rest, as they are kept: a small one in an allocation of its own.
+pub(crate) fn owned([head, body]: [Bytes; 2]) -> [Bytes; 2] {
+    if body.len() > COPY_BYTES {
+        return [head, body];
+    }
+    let mut whole = Vec::with_capacity(head.len() + body.len());
+    whole.extend_from_slice(&head);
+    whole.extend_from_slice(&body);
+    [Bytes::from(whole), Bytes::new()]
+}
+
 #[derive(Clone, Debug)]
 struct Kept {
     base_offset: i64,
@@ -66,31 +77,29 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Keeps a batch just appended, as its header and the rest. True when all tails are to be swept.
-    pub(crate) fn push(&mut self, budget: &TailBudget, base_offset: i64, last_offset: i64, chunks: [Bytes; 2]) -> bool {
+    /// Keeps a batch just appended, with its first and last offset. Whatever the budget says, the batches from offset `pinned` on
+    /// stay. True when all tails are to be swept.
+    pub(crate) fn push(
+        &mut self,
+        budget: &TailBudget,
+        (base_offset, last_offset): (i64, i64),
+        chunks: [Bytes; 2],
+        pinned: i64,
+    ) -> bool {
         let len = (chunks[0].len() + chunks[1].len()) as u64;
-        if len + OVERHEAD > budget.limit {
+        if len + OVERHEAD > budget.limit && base_offset < pinned {
             self.batches.clear();
             return false;
         }
-        let [head, body] = chunks;
-        let chunks = if body.len() <= COPY_BYTES {
-            let mut whole = Vec::with_capacity(head.len() + body.len());
-            whole.extend_from_slice(&head);
-            whole.extend_from_slice(&body);
-            [Bytes::from(whole), Bytes::new()]
-        } else {
-            [head, body]
-        };
         let (stamp, sweep) = budget.take(len + OVERHEAD);
         self.batches.push_back(Kept { base_offset, last_offset, stamp, chunks });
-        self.drop_below(budget.floor());
+        self.drop_below(budget.floor(), pinned);
         sweep
     }
 
-    /// Drops what the budget no longer covers.
-    pub(crate) fn drop_below(&mut self, floor: u64) {
-        while self.batches.front().is_some_and(|kept| kept.stamp <= floor) {
+    /// Drops what the budget no longer covers, below the offset `pinned`.
+    pub(crate) fn drop_below(&mut self, floor: u64, pinned: i64) {
+        while self.batches.front().is_some_and(|kept| kept.stamp <= floor && kept.base_offset < pinned) {
             self.batches.pop_front();
         }
         if self.batches.is_empty() {
@@ -111,15 +120,16 @@ impl Tail {
     }
 
     /// Whole batches from the one with `offset` on, all below `upper_bound`, at most `max_bytes` but for the first one if
-    /// `min_one_batch`. `None` when the tail does not reach back to `offset`.
+    /// `min_one_batch`. `None` when the tail does not reach back to `offset`; it does to all from `pinned` on.
     pub(crate) fn read(
         &self,
         offset: i64,
         max_bytes: usize,
         upper_bound: i64,
         min_one_batch: bool,
+        pinned: i64,
     ) -> Option<(Vec<Bytes>, usize)> {
-        if self.batches.front().is_none_or(|first| first.base_offset > offset) {
+        if offset < pinned && self.batches.front().is_none_or(|first| first.base_offset > offset) {
             return None;
         }
         let start = self.batches.partition_point(|kept| kept.last_offset < offset);
@@ -148,7 +158,7 @@ mod tests {
     use super::*;
 
     fn batch(len: usize) -> [Bytes; 2] {
-        [Bytes::from(vec![1; 61]), Bytes::from(vec![2; len])]
+        owned([Bytes::from(vec![1; 61]), Bytes::from(vec![2; len])])
     }
 
     #[test]
@@ -156,32 +166,52 @@ mod tests {
         let budget = TailBudget::new(1 << 20);
         let mut tail = Tail::default();
         for i in 0..10 {
-            tail.push(&budget, 100 + i * 10, 109 + i * 10, batch(1000));
+            tail.push(&budget, (100 + i * 10, 109 + i * 10), batch(1000), i64::MAX);
         }
-        assert!(tail.read(99, 1 << 20, 1000, true).is_none(), "before the tail");
-        let (chunks, total) = tail.read(115, 3000, 1000, true).unwrap();
+        assert!(tail.read(99, 1 << 20, 1000, true, i64::MAX).is_none(), "before the tail");
+        let (chunks, total) = tail.read(115, 3000, 1000, true, i64::MAX).unwrap();
         assert_eq!((chunks.len(), total), (2, 2122), "a third would be too much");
-        assert_eq!(tail.read(115, 10, 1000, true).unwrap().1, 1061, "the first anyway");
-        assert_eq!(tail.read(115, 10, 1000, false).unwrap().1, 0);
-        assert_eq!(tail.read(180, 1 << 20, 190, true).unwrap().1, 1061, "190 is beyond the bound");
-        assert_eq!(tail.read(180, 1 << 20, 189, true).unwrap().1, 0, "a batch across the bound is not served");
-        assert_eq!(tail.read(200, 1 << 20, 1000, true).unwrap().1, 0, "the end of the log");
+        assert_eq!(tail.read(115, 10, 1000, true, i64::MAX).unwrap().1, 1061, "the first anyway");
+        assert_eq!(tail.read(115, 10, 1000, false, i64::MAX).unwrap().1, 0);
+        assert_eq!(tail.read(180, 1 << 20, 190, true, i64::MAX).unwrap().1, 1061, "190 is beyond the bound");
+        assert_eq!(
+            tail.read(180, 1 << 20, 189, true, i64::MAX).unwrap().1,
+            0,
+            "a batch across the bound is not served"
+        );
+        assert_eq!(tail.read(200, 1 << 20, 1000, true, i64::MAX).unwrap().1, 0, "the end of the log");
     }
 
     #[test]
     fn the_budget_is_shared_and_old_bytes_go_first() {
         let budget = TailBudget::new(100_000);
         let (mut idle, mut busy) = (Tail::default(), Tail::default());
-        idle.push(&budget, 0, 0, batch(5000));
+        idle.push(&budget, (0, 0), batch(5000), i64::MAX);
         let mut sweeps = 0;
         for i in 0..40 {
-            sweeps += usize::from(busy.push(&budget, i, i, batch(5000)));
+            sweeps += usize::from(busy.push(&budget, (i, i), batch(5000), i64::MAX));
         }
         assert!(busy.len() <= 20, "{}", busy.len());
         assert!((7..=9).contains(&sweeps), "a sweep per quarter, not {sweeps}");
-        idle.drop_below(budget.floor());
+        idle.drop_below(budget.floor(), i64::MAX);
         assert_eq!(idle.len(), 0);
-        busy.push(&budget, 40, 40, batch(200_000));
+        busy.push(&budget, (40, 40), batch(200_000), i64::MAX);
         assert_eq!(busy.len(), 0, "a batch beyond the budget is not kept, and nothing before it may be");
+    }
+
+    #[test]
+    fn what_is_in_no_file_stays() {
+        let budget = TailBudget::new(10_000);
+        let mut tail = Tail::default();
+        tail.push(&budget, (0, 9), batch(3000), i64::MAX);
+        for i in 1..10 {
+            tail.push(&budget, (i * 10 + 5, i * 10 + 9), batch(3000), 10);
+        }
+        tail.push(&budget, (100, 109), batch(20_000), 10);
+        assert_eq!(tail.len(), 10, "only what is below the offset went");
+        assert!(tail.read(9, 1 << 20, 1000, true, 10).is_none());
+        assert_eq!(tail.read(10, 10, 1000, true, 10).unwrap().1, 3061, "an offset that no batch has");
+        tail.drop_below(budget.floor(), 100);
+        assert_eq!(tail.len(), 1);
     }
 }

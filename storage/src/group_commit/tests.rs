@@ -31,9 +31,10 @@ impl Syncable for ByteLog {
         let state = self.state.lock();
         (state.durable < state.end).then(|| SyncBatch {
             files: vec![self.file.clone()],
+            whole: true,
             end: state.end,
             generation: 0,
-            recent: None,
+            staged: Vec::new(),
         })
     }
 

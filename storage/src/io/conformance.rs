@@ -15,7 +15,8 @@ use std::{
 use futures_util::future::{join_all, try_join_all};
 
 use super::{
-    AlignedBuffer, Disk, DiskFile, Entry, IoFuture, OpenMode, direct::ALIGNMENT, read_small_file, replace_file,
+    AlignedBuffer, DirectMode, Disk, DiskFile, Entry, IoFuture, OpenMode, direct::ALIGNMENT, read_small_file,
+    replace_file,
 };
 
 /// The whole suite, below `dir`, which must exist.
@@ -231,15 +232,15 @@ fn filled(byte: u8, blocks: usize) -> AlignedBuffer {
 
 async fn direct(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let (path, block) = (dir.join("file"), ALIGNMENT as u64);
-    refused(disk.open_direct(&dir.join("no/file")), ErrorKind::NotFound);
-    refused(disk.open_direct(dir), ErrorKind::IsADirectory);
-    let file = disk.open_direct(&path)?;
+    refused(disk.open_direct(&dir.join("no/file"), DirectMode::Durable), ErrorKind::NotFound);
+    refused(disk.open_direct(dir, DirectMode::Durable), ErrorKind::IsADirectory);
+    let file = disk.open_direct(&path, DirectMode::Durable)?;
     assert!(file.is_empty()?);
     let buffer = file.write(filled(1, 4), 0).await?;
     assert_eq!(buffer.len(), 4 * ALIGNMENT, "the buffer comes back");
     file.write(filled(2, 1), block).await?;
     assert_eq!(file.len()?, 4 * block);
-    let again = disk.open_direct(&path)?;
+    let again = disk.open_direct(&path, DirectMode::Durable)?;
     assert_eq!(again.len()?, 4 * block, "an existing file is left as it is");
     let parts = [(0, 3), (2, 4), (4, 5)];
     let writes = parts.map(|(at, byte)| again.write(filled(byte, 1), at * block));
@@ -251,6 +252,24 @@ async fn direct(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let bytes: Vec<u8> = content.chunks(ALIGNMENT).map(|part| part[0]).collect();
     assert_eq!(bytes, [3, 2, 4, 1, 5, 0]);
     assert!(content.chunks(ALIGNMENT).all(|part| part.iter().all(|byte| *byte == part[0])));
+    direct_beside_cached(disk, &dir.join("plain")).await
+}
+
+/// Whole blocks past the page cache, between bytes that go through it, as appends are written.
+async fn direct_beside_cached(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let block = ALIGNMENT as u64;
+    refused(disk.open_direct(path, DirectMode::Plain), ErrorKind::NotFound);
+    let cached = disk.open(path, OpenMode::CreateNew)?;
+    let direct = disk.open_direct(path, DirectMode::Plain)?;
+    write(&*cached, 0, &[1; 5000])?;
+    write(&*cached, 5000, &vec![1; 2 * ALIGNMENT - 5000])?;
+    direct.write(filled(2, 3), 2 * block).await?;
+    write(&*cached, 5 * block, &[3; 100])?;
+    cached.sync().await?;
+    assert_eq!(cached.len()?, 5 * block + 100);
+    let content = read(&*cached, 0, 5 * ALIGNMENT + 100)?;
+    let expected = [vec![1; 2 * ALIGNMENT], vec![2; 3 * ALIGNMENT], vec![3; 100]].concat();
+    assert!(content == expected, "each range has what was written to it");
     Ok(())
 }
 

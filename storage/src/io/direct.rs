@@ -1,4 +1,4 @@
-//! Writes that are durable when they end, past the page cache.
+//! Writes past the page cache.
 
 use std::{fmt, io, ops::Deref};
 
@@ -6,6 +6,15 @@ use super::IoFuture;
 
 /// Place, length and memory of a direct write are multiples of this: no disk in use has bigger sectors.
 pub const ALIGNMENT: usize = 4096;
+
+/// How a file is opened for direct writes, and what one of them means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectMode {
+    /// The file is made empty when it does not exist. A write is durable when it ended.
+    Durable,
+    /// The file must exist. A write that ended is durable after the next [`super::DiskFile::sync`] of the file.
+    Plain,
+}
 
 /// A file for direct writes only; to read it, open it with [`super::Disk::open`].
 pub trait DirectFile: Send + Sync + fmt::Debug {
@@ -17,12 +26,13 @@ pub trait DirectFile: Send + Sync + fmt::Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Writes all of the buffer at `offset`, a multiple of [`ALIGNMENT`]; it and, where the file grows, the length are durable
-    /// when this succeeds, and the buffer comes back. Writes under way at one time must not overlap. After an error the content of
-    /// the range is unknown.
+    /// Writes all of the buffer at `offset`, a multiple of [`ALIGNMENT`]; with [`DirectMode::Durable`] it and, where the file grows,
+    /// the length are durable when this succeeds. The buffer comes back. Writes under way at one time must not overlap, unless the
+    /// bytes are the same. After an error the content of the range is unknown.
     fn write(&self, buffer: AlignedBuffer, offset: u64) -> IoFuture<AlignedBuffer>;
 
-    /// Whether writes bypass the page cache. Where the file system refuses that they pass it and are synced.
+    /// Whether writes bypass the page cache. Where the file system refuses that they go through it (and are synced, if they are
+    /// to be durable).
     fn is_direct(&self) -> bool;
 }
 

@@ -19,7 +19,8 @@ use rustix::{
 };
 
 use super::{
-    AlignedBuffer, DirectFile, Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory, syscall,
+    AlignedBuffer, DirectFile, DirectMode, Disk, DiskFile, Entry, FileLock, IoFuture, OpenMode, Space, same_directory,
+    syscall,
 };
 
 mod direct;
@@ -116,8 +117,8 @@ impl<D: Driver> Disk for OsDisk<D> {
         Ok(self.file(file, SyncKind::Data))
     }
 
-    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
-        Ok(Arc::new(direct::OsDirect::open(path, self.driver.clone())?))
+    fn open_direct(&self, path: &Path, mode: DirectMode) -> io::Result<Arc<dyn DirectFile>> {
+        Ok(Arc::new(direct::OsDirect::open(path, mode, self.driver.clone())?))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

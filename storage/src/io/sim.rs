@@ -19,7 +19,7 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{DirectFile, Disk, DiskFile, Entry, FileLock, OpenMode, Space, same_directory};
+use super::{DirectFile, DirectMode, Disk, DiskFile, Entry, FileLock, OpenMode, Space, same_directory};
 
 mod crash;
 mod direct;
@@ -370,9 +370,10 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile { disk: self.clone(), node, writable: mode != OpenMode::Read }))
     }
 
-    fn open_direct(&self, path: &Path) -> io::Result<Arc<dyn DirectFile>> {
-        let node = self.open_node(path, OpenMode::Create)?;
-        Ok(Arc::new(direct::SimDirect { disk: self.clone(), node }))
+    fn open_direct(&self, path: &Path, mode: DirectMode) -> io::Result<Arc<dyn DirectFile>> {
+        let durable = mode == DirectMode::Durable;
+        let node = self.open_node(path, if durable { OpenMode::Create } else { OpenMode::Write })?;
+        Ok(Arc::new(direct::SimDirect { disk: self.clone(), node, durable }))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {

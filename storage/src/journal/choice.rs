@@ -1,9 +1,10 @@
-//! What goes where: the rule by which a turn's logs are given to the journal or synced file by file.
+//! What goes where: the rules by which appends are left to the journal, and a turn's logs given to it or written to their files.
 //!
-//! A journal write costs less than the sync of one file and takes any number of logs; but what it takes is written twice. A disk
-//! that keeps up with that, which shows in slots that are free, gains by it for all but the largest appends, which are worth a
-//! sync of their own: one flush a turn instead of one for each file. On a disk that does not keep up only small appends go to the
-//! journal, since a sync for few bytes is the dearest way to write them.
+//! A frame costs less than the sync of one file and takes any number of logs, and what is in one may be written late, in large
+//! pieces; but it is written twice. A disk that keeps up with that, which shows in slots that are free, gains by it for all but the
+//! largest appends. On a disk that does not keep up only small appends go to the journal, since a sync for few bytes is the
+//! dearest way to write them. An append that need not be synced gains only where the page cache would cost more than two writes
+//! past it.
 
 /// Sizes that decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub(crate) struct Rule {
     pub(crate) small: usize,
     /// Up to so many while it does not fill.
     pub(crate) large: usize,
+    /// From so many on also where nobody waits for a sync.
+    pub(crate) unsynced: usize,
 }
 
 /// What the journal can take.
@@ -19,51 +22,85 @@ pub(crate) struct Rule {
 pub(crate) struct Room {
     /// Bytes that a frame may still hold where it would be written.
     pub(crate) frame: usize,
-    /// Whether half of the journal is free: its files are synced behind it faster than it fills.
-    pub(crate) half_free: bool,
+    /// Bytes that the longest frame of all holds.
+    pub(crate) longest: usize,
+    /// Hardly any of it is free.
+    pub(crate) scarce: bool,
 }
 
-/// Which of the logs of a turn go to the journal, given the bytes that each has for it (`None` for those that must be synced).
-pub(crate) fn choose(offers: impl Iterator<Item = Option<usize>>, rule: Rule, room: Room) -> Vec<bool> {
-    let most = if room.half_free { rule.large.max(rule.small) } else { rule.small };
+/// What becomes of what a log has staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is in this turn's frame.
+    Frame,
+    /// It is in the next one's: this one is full.
+    Later,
+    /// It is written to its files now, and synced if that is to be waited for.
+    Files,
+}
+
+/// Whether an append of so many bytes is left to the journal, in a log that has nothing there. `synced`: it counts only once it is
+/// durable.
+pub(crate) fn stages(bytes: usize, synced: bool, rule: Rule, scarce: bool) -> bool {
+    bytes <= most(rule, scarce) && (synced || bytes >= rule.unsynced)
+}
+
+/// The way of each log of a turn, given the bytes that each has for the journal.
+pub(crate) fn choose(offers: impl Iterator<Item = usize>, rule: Rule, room: Room) -> Vec<Way> {
     let mut left = room.frame;
     offers
-        .map(|offer| {
-            let fits = offer.filter(|bytes| *bytes <= most.min(left));
-            left -= fits.unwrap_or(0);
-            fits.is_some()
+        .map(|bytes| {
+            // What is behind something that is on its way to the journal may be more than an append.
+            if bytes > room.longest || (room.scarce && bytes > rule.small) {
+                return Way::Files;
+            }
+            if bytes > left {
+                return Way::Later;
+            }
+            left -= bytes;
+            Way::Frame
         })
         .collect()
+}
+
+fn most(rule: Rule, scarce: bool) -> usize {
+    if scarce { rule.small } else { rule.large.max(rule.small) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { small: 4_000, large: 100_000 };
-    const ROOM: Room = Room { frame: 1_000_000, half_free: true };
+    const RULE: Rule = Rule { small: 4_000, large: 100_000, unsynced: 30_000 };
+    const ROOM: Room = Room { frame: 150_000, longest: 200_000, scarce: false };
 
-    fn chosen(offers: &[Option<usize>], room: Room) -> Vec<bool> {
+    fn chosen(offers: &[usize], room: Room) -> Vec<Way> {
         choose(offers.iter().copied(), RULE, room)
     }
 
     #[test]
-    fn what_is_not_large_is_journaled() {
-        let offers = [Some(200), Some(100_001), None, Some(4_000), Some(60_000)];
-        assert_eq!(chosen(&offers, ROOM), [true, false, false, true, true]);
+    fn what_waits_for_a_sync_is_staged_unless_it_is_large() {
+        let staged = |scarce| [100, 4_000, 4_001, 100_000, 100_001].map(|bytes| stages(bytes, true, RULE, scarce));
+        assert_eq!(staged(false), [true, true, true, true, false]);
+        assert_eq!(staged(true), [true, true, false, false, false]);
     }
 
     #[test]
-    fn a_frame_takes_what_fits() {
-        let offers = [Some(3_000); 5];
-        assert_eq!(chosen(&offers, Room { frame: 10_000, ..ROOM }), [true, true, true, false, false]);
-        assert_eq!(chosen(&[Some(300)], Room { frame: 0, ..ROOM }), [false]);
+    fn what_waits_for_no_sync_is_staged_if_it_is_large_enough() {
+        let staged = |scarce| [100, 29_999, 30_000, 100_000, 100_001].map(|bytes| stages(bytes, false, RULE, scarce));
+        assert_eq!(staged(false), [false, false, true, true, false]);
+        assert_eq!(staged(true), [false; 5]);
     }
 
     #[test]
-    fn a_stream_that_the_disk_cannot_write_twice_goes_to_its_files() {
-        let offers = [Some(90_000), Some(90_000), Some(90_000), Some(100)];
-        assert_eq!(chosen(&offers, ROOM), [true; 4]);
-        assert_eq!(chosen(&offers, Room { half_free: false, ..ROOM }), [false, false, false, true]);
+    fn a_frame_takes_what_fits_and_leaves_the_rest_to_the_next() {
+        let ways = chosen(&[90_000, 90_000, 200_001, 60_000, 1], ROOM);
+        assert_eq!(ways, [Way::Frame, Way::Later, Way::Files, Way::Frame, Way::Later]);
+    }
+
+    #[test]
+    fn a_journal_that_is_almost_full_takes_what_is_small() {
+        let ways = chosen(&[90_000, 4_000, 4_001], Room { scarce: true, ..ROOM });
+        assert_eq!(ways, [Way::Files, Way::Frame, Way::Files]);
     }
 }

@@ -18,6 +18,8 @@
 //! tells where and when it was written is in the header, so that nothing that an earlier lap, another slot or another
 //! incarnation left behind is taken for a frame of the present one.
 
+use bytes::Bytes;
+
 use crate::io::{AlignedBuffer, direct::ALIGNMENT};
 
 /// Bytes of a frame before its entries.
@@ -41,9 +43,9 @@ pub(crate) struct Stamp {
     pub(crate) position: u32,
 }
 
-/// Bytes of a segment, to be found again at their place.
+/// Where bytes of a segment are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct Place<'a> {
     /// Name of the log's directory.
     pub(crate) name: &'a str,
     /// History of the log that the bytes belong to.
@@ -52,15 +54,22 @@ pub(crate) struct Entry<'a> {
     pub(crate) segment: i64,
     /// Place in the segment.
     pub(crate) position: u64,
-    /// Whole batches.
-    pub(crate) data: &'a [u8],
 }
 
-impl Entry<'_> {
-    /// Bytes that it takes in a frame.
+impl Place<'_> {
+    /// Bytes that an entry takes in a frame beside its data.
     pub(crate) fn len(&self) -> usize {
-        ENTRY_LEN + self.name.len() + self.data.len()
+        ENTRY_LEN + self.name.len()
     }
+}
+
+/// Bytes of a segment, to be found again at their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    /// The place.
+    pub(crate) place: Place<'a>,
+    /// Whole batches.
+    pub(crate) data: &'a [u8],
 }
 
 /// A frame being put together.
@@ -78,11 +87,12 @@ impl FrameBuilder {
         FrameBuilder { buffer, entries: 0 }
     }
 
-    /// Adds an entry. False, and nothing is added, when there is no room for it.
+    /// Adds an entry, its data in pieces. False, and nothing is added, when there is no room for it.
     #[must_use]
-    pub(crate) fn push(&mut self, entry: &Entry<'_>) -> bool {
-        let fits = entry.len() <= self.buffer.room() - self.buffer.len() && entry.name.len() <= MAX_NAME_LEN;
-        let (Ok(name_len), Ok(data_len)) = (u16::try_from(entry.name.len()), u32::try_from(entry.data.len())) else {
+    pub(crate) fn push(&mut self, place: &Place<'_>, data: &[Bytes]) -> bool {
+        let len = data.iter().map(Bytes::len).sum::<usize>();
+        let fits = place.len() + len <= self.buffer.room() - self.buffer.len() && place.name.len() <= MAX_NAME_LEN;
+        let (Ok(name_len), Ok(data_len)) = (u16::try_from(place.name.len()), u32::try_from(len)) else {
             return false;
         };
         if !fits {
@@ -91,11 +101,12 @@ impl FrameBuilder {
         let mut head = [0; ENTRY_LEN];
         head[..2].copy_from_slice(&name_len.to_be_bytes());
         head[4..8].copy_from_slice(&data_len.to_be_bytes());
-        head[8..16].copy_from_slice(&entry.history.to_be_bytes());
-        head[16..24].copy_from_slice(&entry.segment.to_be_bytes());
-        head[24..32].copy_from_slice(&entry.position.to_be_bytes());
+        head[8..16].copy_from_slice(&place.history.to_be_bytes());
+        head[16..24].copy_from_slice(&place.segment.to_be_bytes());
+        head[24..32].copy_from_slice(&place.position.to_be_bytes());
         self.entries += 1;
-        self.buffer.push(&head) && self.buffer.push(entry.name.as_bytes()) && self.buffer.push(entry.data)
+        let begun = self.buffer.push(&head) && self.buffer.push(place.name.as_bytes());
+        begun && data.iter().all(|piece| self.buffer.push(piece))
     }
 
     /// Stamps and pads it.
@@ -165,14 +176,13 @@ fn parse_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (head, rest) = bytes.split_at_checked(ENTRY_LEN)?;
     let (name, rest) = rest.split_at_checked(name_len)?;
     let (data, rest) = rest.split_at_checked(data_len)?;
-    let entry = Entry {
+    let place = Place {
         name: std::str::from_utf8(name).ok()?,
         history: u64::from_be_bytes(number(head, 8)?),
         segment: i64::from_be_bytes(number(head, 16)?),
         position: u64::from_be_bytes(number(head, 24)?),
-        data,
     };
-    Some((entry, rest))
+    Some((Entry { place, data }, rest))
 }
 
 #[cfg(test)]
@@ -185,12 +195,17 @@ mod tests {
 
     fn frame(entries: &[Entry<'_>]) -> AlignedBuffer {
         let mut builder = FrameBuilder::new(AlignedBuffer::new(20_000));
-        entries.iter().for_each(|entry| assert!(builder.push(entry)));
+        entries.iter().for_each(|entry| assert!(push(&mut builder, entry)));
         builder.finish(STAMP)
     }
 
+    fn push(builder: &mut FrameBuilder, entry: &Entry<'_>) -> bool {
+        let (first, rest) = entry.data.split_at(entry.data.len() / 3);
+        builder.push(&entry.place, &[Bytes::copy_from_slice(first), Bytes::copy_from_slice(rest)])
+    }
+
     fn entry<'a>(name: &'a str, data: &'a [u8]) -> Entry<'a> {
-        Entry { name, history: 9, segment: 1 << 40, position: 77, data }
+        Entry { place: Place { name, history: 9, segment: 1 << 40, position: 77 }, data }
     }
 
     #[test]
@@ -219,9 +234,9 @@ mod tests {
     #[test]
     fn an_entry_that_does_not_fit_leaves_the_frame_as_it_was() {
         let mut builder = FrameBuilder::new(AlignedBuffer::new(4096));
-        assert!(builder.push(&entry("a-0", &[1; 3000])));
-        assert!(!builder.push(&entry("b-0", &[1; 3000])));
-        assert!(!builder.push(&entry(&"x".repeat(300), b"")));
+        assert!(push(&mut builder, &entry("a-0", &[1; 3000])));
+        assert!(!push(&mut builder, &entry("b-0", &[1; 3000])));
+        assert!(!push(&mut builder, &entry(&"x".repeat(300), b"")));
         let bytes = builder.finish(STAMP);
         assert_eq!(parse(&bytes, STAMP).map(|(entries, _)| entries.len()), Some(1));
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Journal, Phase, Slot, head};
-use crate::io::{DirectFile, Disk, OpenMode};
+use crate::io::{DirectFile, DirectMode, Disk, OpenMode};
 
 /// Bytes of zeros written at a time.
 const ZEROS: usize = 256 << 10;
@@ -64,9 +64,10 @@ impl Journal {
         let path = slot_path(&self.dir, slot);
         let len = u64::from(self.limits.slot_bytes);
         self.fill(&*self.disk, &path, len)?;
-        let file: Arc<dyn DirectFile> = self.disk.open_direct(&path)?;
+        let file: Arc<dyn DirectFile> = self.disk.open_direct(&path, DirectMode::Durable)?;
         self.disk.sync_dir(&self.dir)?;
         if slot == 0 && !file.is_direct() {
+            self.indirect.store(true, Ordering::Relaxed);
             tracing::info!(
                 dir = %self.dir.display(),
                 "this file system has no direct writes: the journal is written through the page cache and synced"

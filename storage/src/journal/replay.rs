@@ -1,4 +1,4 @@
-//! A start after a crash: what the frames hold is written into the segments again.
+//! A start after a crash: what the frames hold is written into the segments where it is not.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ const MAX_SLOTS: usize = 1 << 10;
 pub struct Replayed {
     /// Frames that counted.
     pub frames: u64,
-    /// Bytes that were written into segments again because they were not there.
+    /// Bytes that were written into segments because they were not there.
     pub bytes: u64,
     /// Segment files that frames spoke of.
     pub files: usize,
@@ -108,9 +108,9 @@ fn replay_slot(
     let mut rest = &content[..read];
     while let Some((entries, frame_len)) = frame::parse(rest, stamp) {
         for entry in entries {
-            let ended = head.voids.get(entry.name).is_some_and(|history| entry.history < *history);
+            let ended = head.voids.get(entry.place.name).is_some_and(|history| entry.place.history < *history);
             if !ended && is_plain(&entry) {
-                work.entry((entry.name, entry.segment)).or_default().push(entry);
+                work.entry((entry.place.name, entry.place.segment)).or_default().push(entry);
             }
         }
         replayed.frames += 1;
@@ -147,18 +147,18 @@ fn segment_path(dir: &Path, name: &str, segment: i64) -> PathBuf {
 
 /// Whether an entry names a place where a segment can be.
 fn is_plain(entry: &Entry<'_>) -> bool {
-    let end = entry.position.saturating_add(entry.data.len() as u64);
-    let named = !entry.name.contains('/') && parse_partition_dir(entry.name).is_some();
-    named && entry.segment >= 0 && end <= i32::MAX as u64
+    let end = entry.place.position.saturating_add(entry.data.len() as u64);
+    let named = !entry.place.name.contains('/') && parse_partition_dir(entry.place.name).is_some();
+    named && entry.place.segment >= 0 && end <= i32::MAX as u64
 }
 
 /// Writes what is not there. How many bytes.
 fn write_again(file: &dyn DiskFile, entry: &Entry<'_>) -> io::Result<u64> {
     let mut there = vec![0; entry.data.len()];
-    let read = file.read_at(&mut there, entry.position)?;
+    let read = file.read_at(&mut there, entry.place.position)?;
     if there[..read] == *entry.data {
         return Ok(0);
     }
-    file.write_at(&[IoSlice::new(entry.data)], entry.position)?;
+    file.write_at(&[IoSlice::new(entry.data)], entry.place.position)?;
     Ok(entry.data.len() as u64)
 }

@@ -16,6 +16,9 @@ const LIMITS: JournalLimits = JournalLimits {
     slots: 2,
     small_bytes: 1000,
     large_bytes: 2000,
+    unsynced_bytes: 1500,
+    late_bytes: 0,
+    direct_bytes: 0,
     frame_bytes: 4096,
     files: 100,
     patience: 2,
@@ -50,15 +53,15 @@ fn ready(disk: &SimDisk, slots: usize) -> Arc<Journal> {
 
 fn recent(disk: &SimDisk, name: &str, history: u64, position: u64, data: &[u8]) -> Recent {
     let file = disk.open(&Path::new(DIR).join(name).join(SEGMENT), OpenMode::Write).unwrap();
-    Recent { name: name.into(), history, segment: 0, position, data: data.to_vec(), file }
+    Recent { name: name.into(), history, segment: 0, position, data: vec![Bytes::copy_from_slice(data)], file }
 }
 
 /// Writes one frame; whether the journal took it.
 fn commit(journal: &Journal, recent: &Recent) -> bool {
-    let Some(frame) = journal.admit(&[Some(recent)]) else { return false };
-    let (taken, write) = frame.write();
-    journal.written(block_on(write).unwrap());
-    taken[0]
+    let (ways, frame) = journal.admit(&[Offer { owner: 7, staged: std::slice::from_ref(recent) }]);
+    let Some(frame) = frame else { return false };
+    journal.written(block_on(frame.write()).unwrap());
+    ways == [Way::Frame]
 }
 
 /// The segment of a log after the machine went down and the journal was played back.
@@ -82,11 +85,12 @@ fn a_directory_gets_a_journal_only_once_it_is_worth_it() {
     let (journal, replayed) = open(&disk);
     journal.missed();
     journal.prepare().unwrap();
-    assert_eq!((names(&disk), journal.remembered_bytes(), replayed), (vec![], 0, Replayed::default()));
-    journal.missed();
+    assert_eq!((names(&disk), journal.stages(500, true), replayed), (vec![], false, Replayed::default()));
+    // An append that no turn misses it for.
+    assert!(!journal.stages(1600, false));
     journal.prepare().unwrap();
     assert_eq!(names(&disk), [".goatq-journal", ".goatq-journal-0"]);
-    assert_eq!(journal.remembered_bytes(), LIMITS.large_bytes);
+    assert!(journal.stages(500, true) && journal.stages(1600, false) && !journal.stages(500, false));
 }
 
 #[test]
@@ -162,7 +166,7 @@ fn a_full_journal_takes_nothing_until_its_files_are_synced() {
     (0..4).for_each(|at| assert!(commit(&journal, &recent(&disk, "a-0", 0, at, b"x"))));
     assert!(!commit(&journal, &recent(&disk, "a-0", 0, 4, b"x")));
     let due = journal.due().unwrap();
-    assert_eq!((due.slots.len(), journal.release(&due)), (2, 2));
+    assert_eq!((due.slots.len(), &due.owners, journal.release(&due)), (2, &BTreeSet::from([7]), 2));
     assert!(commit(&journal, &recent(&disk, "a-0", 0, 4, b"x")));
 }
 
@@ -198,7 +202,7 @@ fn a_disk_without_room_means_a_smaller_journal() {
     let disk = disk_with_logs(&["a-0"]);
     disk.set_capacity(9000);
     let journal = ready(&disk, 1);
-    assert_eq!(journal.remembered_bytes(), 0);
+    assert!(!journal.is_ready());
     disk.set_capacity(1 << 20);
     disk.inject(Fault::FailNames("goatq-journal-0".to_owned()));
     (0..LIMITS.patience).for_each(|_| journal.missed());

@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use goatq_protocol::record::{Batch, TimestampType, control};
 
 use super::{AppendOptions, Appended, Log, Origin, is_full, state::State};
 use crate::{
+    cache::tail,
     error::AppendError,
     io::DiskFile,
     producer::state::{EndMarker, Stage},
@@ -98,7 +100,7 @@ impl Log {
         if batches.is_empty() {
             return Err(AppendError::Malformed("no batches"));
         }
-        if origin == Origin::Client && !self.health().has_room() {
+        if (origin == Origin::Client && !self.health().has_room()) || state.staging.is_stuck() {
             return Err(AppendError::OutOfSpace);
         }
         let sizes = batches.iter().map(|batch| batch.size() as u64);
@@ -138,15 +140,16 @@ impl Log {
             self.roll(state, &addition, options.now_ms)?;
             afterwards.sync = true;
         }
-        self.write(state, run, options.now_ms)?;
+        let kept: Vec<[Bytes; 2]> = run.iter().map(|batch| tail::owned(batch.to_chunks())).collect();
+        let written = self.write(state, run, &kept, options.now_ms)?;
         afterwards.bytes += addition.bytes;
         state.end = next;
-        for batch in run.iter() {
+        let pinned = if written { i64::MAX } else { state.written };
+        for (batch, chunks) in run.iter().zip(kept) {
             let header = batch.header();
             state.epochs.assign(header.partition_leader_epoch, header.base_offset);
-            let chunks = batch.to_chunks();
-            afterwards.sweep |=
-                state.tail.push(&self.resources.tails, header.base_offset, header.last_offset(), chunks);
+            let offsets = (header.base_offset, header.last_offset());
+            afterwards.sweep |= state.tail.push(&self.resources.tails, offsets, chunks, pinned);
         }
         let aborted = state.producers.apply(changes);
         if !aborted.is_empty() {
@@ -160,19 +163,20 @@ impl Log {
         Ok(None)
     }
 
-    /// Writes the bytes of batches at the end of the growing segment and takes them into its indexes.
-    fn write(&self, state: &mut State, run: &[Batch], now_ms: i64) -> Result<(), AppendError> {
-        Self::settle(state, now_ms)?;
+    /// Writes the bytes of batches at the end of the growing segment, or takes them on for later, and takes them into its indexes.
+    /// `kept` are their bytes. Whether they are in the file.
+    fn write(&self, state: &mut State, run: &[Batch], kept: &[[Bytes; 2]], now_ms: i64) -> Result<bool, AppendError> {
+        Self::settle_start(state, now_ms)?;
+        if self.is_to_stage(state, run.iter().map(|batch| batch.size() as u64).sum()) {
+            self.stage(state, run, kept, now_ms)?;
+            return Ok(false);
+        }
         let file = state.writer.segment.log.get()?;
         let slices: Vec<IoSlice<'_>> = run.iter().flat_map(Batch::chunks).map(IoSlice::new).collect();
-        let (position, end) = (state.writer.size(), state.end);
+        let position = state.writer.size();
         file.write_at(&slices, position).map_err(|error| self.undo_write(file.as_ref(), position, error))?;
         state.changes += 1;
         state.mark_unsynced(&file, now_ms);
-        if state.waits_for_syncs() {
-            let place = (state.writer.segment.base_offset, position);
-            state.recent.add(end, &file, place, run, self.mark.remembered_bytes());
-        }
         for batch in run {
             let position = state.writer.size();
             match state.writer.added(position, batch.header()) {
@@ -182,16 +186,15 @@ impl Log {
             }
             state.unproven_bytes = state.unproven_bytes.saturating_add(batch.size() as u64);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The first append after a start sees to it that where the segment ended is synced with it, if the start did not have to.
-    fn settle(state: &mut State, now_ms: i64) -> io::Result<()> {
+    fn settle_start(state: &mut State, now_ms: i64) -> io::Result<()> {
         if state.unsettled {
             let file = state.writer.segment.log.get()?;
             state.unsettled = false;
             state.mark_unsynced(&file, now_ms);
-            state.recent.spoil();
         }
         Ok(())
     }
@@ -207,7 +210,9 @@ impl Log {
     /// Seals the growing segment and begins the next one, with the addition as its first content. The log is as it was when that
     /// fails for want of room or descriptors.
     pub(super) fn roll(&self, state: &mut State, addition: &Addition, now_ms: i64) -> Result<(), AppendError> {
-        Self::settle(state, now_ms)?;
+        Self::settle_start(state, now_ms)?;
+        // If it can be: nothing is held up otherwise.
+        self.settle(state).map_err(|error| if is_full(&error) { AppendError::OutOfSpace } else { error.into() })?;
         let mut base_offset = state.end;
         if relative(base_offset, addition.last_offset).is_none() {
             base_offset = addition.base_offset;
@@ -236,8 +241,7 @@ impl Log {
         state.changes += 1;
         state.mark_unsynced(&file, now_ms);
         state.mark_unsynced(&dir, now_ms);
-        // A name is made durable by a sync only.
-        state.recent.spoil();
+        state.sync_wanted = true;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::{io, sync::Arc};
 
-use super::{Log, epochs::Epochs, files, is_full, state::State, sync::sync_batch};
+use super::{Log, epochs::Epochs, files, is_full, state::State};
 use crate::{
     config::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL},
     error::LogError,
@@ -39,8 +39,9 @@ impl Log {
         self.state.lock().unproven_bytes
     }
 
-    /// Proves everything appended so far: syncs segments, indexes, epochs and a producer snapshot. Returns the new recovery
-    /// point; after a crash, a scan begins there if the directory wrote it to its checkpoint file. Blocks.
+    /// Proves everything appended so far: writes what is not in the files, and syncs segments, indexes, epochs and a producer
+    /// snapshot. Returns the new recovery point; after a crash, a scan begins there if the directory wrote it to its
+    /// checkpoint file. It is the old one where group commit writes for too long. Blocks.
     pub fn checkpoint(&self, now_ms: i64) -> Result<i64, LogError> {
         self.prove(now_ms, false)
     }
@@ -60,6 +61,12 @@ impl Log {
                     state.last_checkpoint_ms = now_ms;
                     state.closed |= closing;
                     return Ok(state.end);
+                }
+                if closing {
+                    self.settle_fully(&mut state)?;
+                } else if !self.settle_soon(&mut state)? {
+                    // The next round will find it written.
+                    return Ok(state.recovery_point);
                 }
                 let plan = plan(&mut state).map_err(|error| self.failed_checkpoint(error))?;
                 // Only once nothing can fail any more but the disk.
@@ -125,7 +132,8 @@ impl Log {
 /// Whether a checkpoint would write what is there already. A log that never had a record needs none.
 fn is_proven(state: &State) -> bool {
     let snapshot = state.durable_snapshot == state.end || state.end == 0;
-    snapshot && state.recovery_point == state.end && state.unsynced.is_empty() && state.unproven.is_empty()
+    let written = state.unsynced.is_empty() && state.staging.is_idle();
+    snapshot && state.recovery_point == state.end && written && state.unproven.is_empty()
 }
 
 fn plan(state: &mut State) -> io::Result<Plan> {
@@ -133,7 +141,13 @@ fn plan(state: &mut State) -> io::Result<Plan> {
     let mut segments = state.unproven.clone();
     segments.push(state.writer.segment.clone());
     Ok(Plan {
-        batch: sync_batch(state),
+        batch: SyncBatch {
+            files: state.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect(),
+            whole: true,
+            end: state.end,
+            generation: state.changes,
+            staged: Vec::new(),
+        },
         snapshot: snapshot::encode(&state.producers),
         epochs: (state.epochs_on_disk.as_ref() != Some(&state.epochs)).then(|| state.epochs.clone()),
         segments,

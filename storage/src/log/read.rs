@@ -30,11 +30,13 @@ impl Log {
         if offset >= upper_bound {
             return Ok(LogSlice::memory(Vec::new(), 0));
         }
-        state.tail.drop_below(self.resources.tails.floor());
-        if let Some((chunks, len)) = state.tail.read(offset, max_bytes, upper_bound, min_one_batch) {
+        let pinned = state.pinned();
+        state.tail.drop_below(self.resources.tails.floor(), pinned);
+        if let Some((chunks, len)) = state.tail.read(offset, max_bytes, upper_bound, min_one_batch, pinned) {
             self.resources.reads.tail.fetch_add(len as u64, Ordering::Relaxed);
             return Ok(LogSlice::memory(chunks, len));
         }
+        let upper_bound = upper_bound.min(state.written);
         let range = Range { offset, upper_bound, max_bytes, min_one_batch };
         Ok(LogSlice::disk(self.pending(&state, range)))
     }
@@ -77,9 +79,9 @@ fn check_range(state: &State, offset: i64) -> Result<(), ReadError> {
 }
 
 fn place(state: &State, segment: Arc<Segment>) -> Place {
-    if Arc::ptr_eq(&segment, &state.writer.segment) {
-        return Place { segment, view: Some(state.writer_view()), end_offset: state.end };
-    }
-    let end_offset = state.segment_after(segment.base_offset).map_or(state.end, |next| next.base_offset);
-    Place { segment, view: None, end_offset }
+    let end_offset = match state.segment_after(segment.base_offset) {
+        Some(next) => next.base_offset.min(state.written),
+        None => state.written,
+    };
+    Place { view: state.growing_view(&segment), segment, end_offset }
 }

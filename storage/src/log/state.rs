@@ -5,12 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use goatq_protocol::record::Batch;
-
-use super::epochs::Epochs;
+use super::{epochs::Epochs, staging::Staging};
 use crate::{
     cache::tail::Tail,
     config::{Durability, LogConfig},
+    group_commit::SyncBatch,
     io::DiskFile,
     journal::Recent,
     producer::state::ProducerState,
@@ -32,64 +31,11 @@ pub(super) struct Doomed {
     pub(super) segment: Arc<Segment>,
 }
 
-/// The bytes appended since group commit last asked, as long as they lie one behind the other in one segment, are few, and
-/// nothing but a sync could make durable what they need (new names).
-#[derive(Debug, Default)]
-pub(super) struct RecentBytes {
-    /// Where they begin: the end of the log before them.
-    from: i64,
-    segment: i64,
-    position: u64,
-    data: Vec<u8>,
-    file: Option<Arc<dyn DiskFile>>,
-    /// What was appended does not fit that description.
-    spoilt: bool,
-}
-
-impl RecentBytes {
-    /// What was appended so far is durable, or is none of the journal's business.
-    pub(super) fn restart(&mut self) {
-        *self = RecentBytes::default();
-    }
-
-    /// Only a sync will do.
-    pub(super) fn spoil(&mut self) {
-        *self = RecentBytes { spoilt: true, ..RecentBytes::default() };
-    }
-
-    /// Takes in batches written at a position of a segment when the log ended at `from`, if they are no more than `limit` bytes with
-    /// those before.
-    pub(super) fn add(&mut self, from: i64, file: &Arc<dyn DiskFile>, place: (i64, u64), run: &[Batch], limit: usize) {
-        if self.spoilt {
-            return;
-        }
-        let size: usize = run.iter().map(|batch| batch.size()).sum();
-        if self.data.len().saturating_add(size) > limit {
-            return self.spoil();
-        }
-        if self.file.is_none() {
-            (self.from, self.file, (self.segment, self.position)) = (from, Some(file.clone()), place);
-        }
-        if (self.segment, self.position + self.data.len() as u64) != place {
-            return self.spoil();
-        }
-        self.data.reserve(size);
-        run.iter().flat_map(Batch::chunks).for_each(|chunk| self.data.extend_from_slice(chunk));
-    }
-
-    /// What the journal may take in place of a sync: all that lies behind `synced`. Begins anew.
-    pub(super) fn take(&mut self, synced: i64, name: &Arc<str>, history: u64) -> Option<Recent> {
-        let RecentBytes { from, segment, position, data, file, spoilt } = std::mem::take(self);
-        // A turn that was given what lies before may have been dropped.
-        (!spoilt && from <= synced).then_some(())?;
-        Some(Recent { name: name.clone(), history, segment, position, data, file: file? })
-    }
-}
-
 /// Everything about a log that changes.
 ///
-/// Invariants: `start <= end`; `recovery_point <= synced <= end`; `durable <= end`, and with [`Durability::Fsync`] `durable == synced`;
-/// segments do not overlap and the writer's is the last one.
+/// Invariants: `start <= end`; `recovery_point <= written <= end`, and `written == end` when nothing is staged; segments do not overlap
+/// and the writer's is the last one. With [`Durability::Fsync`] `durable == synced`: what lies below was synced, or is in the
+/// journal. With [`Durability::PageCache`] `durable` is all that is in the files or in the journal.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) config: Arc<LogConfig>,
@@ -99,9 +45,13 @@ pub(super) struct State {
     pub(super) start: i64,
     /// Offset of the next record.
     pub(super) end: i64,
+    /// Everything below is in the files.
+    pub(super) written: i64,
+    /// What lies behind that.
+    pub(super) staging: Staging,
     /// Everything below counts as durable.
     pub(super) durable: i64,
-    /// Everything below was synced.
+    /// Everything below was synced, or is in the journal.
     pub(super) synced: i64,
     /// Everything below was checkpointed.
     pub(super) recovery_point: i64,
@@ -119,8 +69,6 @@ pub(super) struct State {
     /// [`State::changes`] as of the last truncation: a sync that began before it proves nothing.
     pub(super) truncated_at: u64,
     pub(super) unsynced: Vec<Unsynced>,
-    /// What was appended since group commit last asked, for the journal.
-    pub(super) recent: RecentBytes,
     /// The growing segment has to be synced before anything new counts.
     pub(super) unsettled: bool,
     /// Ends when the segments are changed by anything but an append.
@@ -129,6 +77,10 @@ pub(super) struct State {
     pub(super) unsynced_since_ms: Option<i64>,
     /// With page-cache durability: `flush.messages` was reached, and the durable end waits for a sync.
     pub(super) flushing: bool,
+    /// The durable end has moved without the listener having been told.
+    pub(super) untold: bool,
+    /// Group commit is to sync what is written, though no append waits for it.
+    pub(super) sync_wanted: bool,
     /// Segments sealed since the last checkpoint: their indexes are not synced.
     pub(super) unproven: Vec<Arc<Segment>>,
     /// Bytes appended since the last checkpoint.
@@ -166,14 +118,29 @@ impl State {
         self.sealed.values().chain(std::iter::once(&self.writer.segment))
     }
 
+    /// A segment as it is now, if it is still to grow or to be written; nobody may build its indexes again then.
+    pub(super) fn growing_view(&self, segment: &Arc<Segment>) -> Option<View> {
+        if Arc::ptr_eq(segment, &self.writer.segment) {
+            return Some(self.writer_view());
+        }
+        self.staging.concerns(segment).then(|| View {
+            segment: segment.clone(),
+            end: segment.size(),
+            facts: segment.facts().unwrap_or_default(),
+            pending_offsets: Vec::new(),
+            pending_times: Vec::new(),
+            sealed: false,
+        })
+    }
+
     /// The growing segment as it is now.
     pub(super) fn writer_view(&self) -> View {
         let (offset_entries, time_entries) = self.writer.written();
         let (max_timestamp, max_timestamp_offset) = self.writer.max_timestamp();
-        let (offsets, times) = self.writer.pending();
+        let (offsets, times) = self.writer.readable();
         View {
             segment: self.writer.segment.clone(),
-            end: self.writer.size(),
+            end: self.writer.segment.size(),
             facts: IndexFacts { offset_entries, time_entries, max_timestamp, max_timestamp_offset },
             pending_offsets: offsets.to_vec(),
             pending_times: times.to_vec(),
@@ -205,42 +172,78 @@ impl State {
 
     /// Whether appends wait for group commit, or soon will.
     pub(super) fn waits_for_syncs(&self) -> bool {
-        self.config.durability == Durability::Fsync || self.config.flush_messages < u64::MAX
+        // Kafka's largest value means never, as well as what no number of messages reaches.
+        self.config.durability == Durability::Fsync || self.config.flush_messages < i64::MAX.unsigned_abs()
+    }
+
+    /// From where on the tail must keep what it has: nothing else can serve it.
+    pub(super) fn pinned(&self) -> i64 {
+        if self.staging.is_idle() { i64::MAX } else { self.written }
+    }
+
+    /// Everything below is in a file or in the journal.
+    fn secured(&self) -> i64 {
+        self.staging.first_unframed().unwrap_or(self.end)
     }
 
     /// Decides how far the log counts as durable after an append. Whether group commit has to act.
     pub(super) fn appended(&mut self) -> bool {
-        match self.config.durability {
-            Durability::Fsync => true,
-            Durability::PageCache => {
-                let unsynced = u64::try_from(self.end.saturating_sub(self.synced)).unwrap_or(0);
-                self.flushing |= unsynced >= self.config.flush_messages;
-                if !self.flushing {
-                    self.durable = self.end;
-                }
-                self.flushing
-            }
+        if self.staging.is_idle() {
+            self.written = self.end;
         }
+        if self.config.durability == Durability::PageCache {
+            let unsynced = u64::try_from(self.end.saturating_sub(self.synced)).unwrap_or(0);
+            self.flushing |= unsynced >= self.config.flush_messages;
+        }
+        self.count_durable();
+        self.waits_for_turn() || self.staging.first_unframed().is_some()
     }
 
-    /// A sync of everything below `end`, begun at that change, has completed.
-    pub(super) fn synced_to(&mut self, end: i64, change: u64) {
-        if change < self.truncated_at {
+    /// Whether what is written does not count before it is synced.
+    fn waits_for_turn(&self) -> bool {
+        self.config.durability == Durability::Fsync || self.flushing
+    }
+
+    /// How far the log counts as durable.
+    pub(super) fn count_durable(&mut self) {
+        let end = if self.waits_for_turn() { self.synced } else { self.secured() };
+        self.durable = self.durable.max(end);
+    }
+
+    /// What has to be synced, and how far the log is durable then. With `staged`, all that is not in the journal has to get
+    /// there. `None` when there is nothing to do.
+    pub(super) fn sync_batch(&mut self, staged: Vec<Recent>) -> Option<SyncBatch> {
+        let wanted = self.sync_wanted || self.waits_for_turn();
+        let files = if wanted { &self.unsynced[..] } else { &[] };
+        if files.is_empty() && staged.is_empty() {
+            return None;
+        }
+        Some(SyncBatch {
+            files: files.iter().map(|unsynced| unsynced.file.clone()).collect(),
+            whole: files.len() == self.unsynced.len(),
+            end: if staged.is_empty() { self.secured() } else { self.end },
+            generation: self.changes,
+            staged,
+        })
+    }
+
+    /// All that a batch asked for has succeeded.
+    pub(super) fn complete(&mut self, batch: &SyncBatch) {
+        if batch.generation < self.truncated_at {
             return;
         }
-        self.unsynced.retain(|unsynced| unsynced.change > change);
-        self.synced = self.synced.max(end);
-        self.durable = self.durable.max(self.synced);
+        if !batch.staged.is_empty() {
+            self.staging.framed(batch.end);
+        }
+        if batch.whole {
+            self.unsynced.retain(|unsynced| unsynced.change > batch.generation);
+            self.synced = self.synced.max(batch.end);
+        }
         if self.unsynced.is_empty() {
-            self.unsynced_since_ms = None;
-            self.recent.restart();
+            (self.unsynced_since_ms, self.sync_wanted) = (None, false);
+            self.flushing &= self.staging.first_unframed().is_some();
         }
-        if self.flushing && self.unsynced.is_empty() {
-            self.flushing = false;
-        }
-        if self.config.durability == Durability::PageCache && !self.flushing {
-            self.durable = self.end;
-        }
+        self.count_durable();
     }
 
     /// Where a segment's lifetime is shortened to, so that segments of many logs do not roll together: another share of

@@ -4,26 +4,34 @@ use std::{io, sync::Arc};
 
 use super::{Log, state::State};
 use crate::{
-    group_commit::{SyncBatch, Syncable},
+    group_commit::{BlockWrite, SyncBatch, Syncable, What},
     io::DiskFile,
 };
 
 impl Syncable for Log {
     fn begin_sync(&self) -> Option<SyncBatch> {
-        let mut state = self.state.lock();
-        if state.unsynced.is_empty() {
-            return None;
+        let (batch, untold) = {
+            let mut state = self.state.lock();
+            let history = state.history;
+            let staged = state.staging.offer(&self.name, history);
+            self.publish(&state);
+            (state.sync_batch(staged), std::mem::take(&mut state.untold))
+        };
+        if untold {
+            self.tell_durable();
         }
-        let (synced, history) = (state.synced, state.history);
-        let recent = state.recent.take(synced, &self.name, history);
-        Some(SyncBatch { recent, ..sync_batch(&state) })
+        batch
+    }
+
+    fn begin_files(&self) -> Option<SyncBatch> {
+        self.state.lock().sync_batch(Vec::new())
     }
 
     fn complete_sync(&self, batch: &SyncBatch) {
         let before = self.durable_end();
         let after = {
             let mut state = self.state.lock();
-            state.synced_to(batch.end, batch.generation);
+            state.complete(batch);
             self.publish(&state);
             state.durable
         };
@@ -32,19 +40,25 @@ impl Syncable for Log {
         }
     }
 
+    fn begin_write(&self, what: What) -> io::Result<Option<Vec<BlockWrite>>> {
+        self.begin_flight(what)
+    }
+
+    fn complete_write(&self, result: io::Result<()>) -> io::Result<()> {
+        self.end_flight(result)
+    }
+
+    fn journaled_bytes(&self) -> u64 {
+        self.state.lock().staging.framed_bytes()
+    }
+
+    fn has_old(&self) -> bool {
+        self.state.lock().staging.is_old()
+    }
+
     fn poisoned(&self, reason: &str) {
         let listener = self.listener.lock().clone();
         listener.on_poisoned(reason);
-    }
-}
-
-/// Everything that is unsynced now.
-pub(super) fn sync_batch(state: &State) -> SyncBatch {
-    SyncBatch {
-        files: state.unsynced.iter().map(|unsynced| unsynced.file.clone()).collect(),
-        end: state.end,
-        generation: state.changes,
-        recent: None,
     }
 }
 
@@ -82,7 +96,7 @@ impl Log {
     }
 
     /// Tells the listener how far the log is durable now.
-    fn tell_durable(&self) {
+    pub(super) fn tell_durable(&self) {
         let _in_order = self.telling.lock();
         let listener = self.listener.lock().clone();
         listener.on_durable(self.durable_end());
@@ -97,6 +111,7 @@ impl Log {
 
     /// Asks group commit to sync what is unsynced.
     pub fn flush(&self) {
+        self.state.lock().sync_wanted = true;
         self.mark.mark();
     }
 }

@@ -13,13 +13,17 @@ use crate::{
 /// Bytes of a transaction index read at a time.
 const TXN_CHUNK: usize = txn::ENTRY_SIZE * 1024;
 
+/// A segment, with its view if it still grows.
+type Aged = (Arc<Segment>, Option<View>);
+
 impl Log {
     /// The first record at or after a time.
     pub async fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampOffset>, ReadError> {
-        let (segments, growing, start, config) = self.segments_by_age();
+        self.written().await?;
+        let (segments, start, config) = self.segments_by_age();
         let reader = self.reader(&config);
-        for segment in &segments {
-            let view = self.view_of(segment, &growing, &config).await?;
+        for segment in segments {
+            let view = self.view_of(segment, &config).await?;
             if view.facts.max_timestamp < timestamp {
                 continue;
             }
@@ -32,11 +36,12 @@ impl Log {
 
     /// The first record with the greatest timestamp (KIP-734).
     pub async fn max_timestamp_offset(&self) -> Result<Option<TimestampOffset>, ReadError> {
-        let (segments, growing, start, config) = self.segments_by_age();
+        self.written().await?;
+        let (segments, start, config) = self.segments_by_age();
         let reader = self.reader(&config);
         let mut views: Vec<View> = Vec::with_capacity(segments.len());
-        for segment in &segments {
-            views.push(self.view_of(segment, &growing, &config).await?);
+        for segment in segments {
+            views.push(self.view_of(segment, &config).await?);
         }
         // Among equals the oldest stays first.
         views.sort_by_key(|view| std::cmp::Reverse(view.facts.max_timestamp));
@@ -54,17 +59,18 @@ impl Log {
         Ok(newest)
     }
 
-    fn segments_by_age(&self) -> (Vec<Arc<Segment>>, View, i64, Arc<LogConfig>) {
+    /// All segments, with their views if they still grow.
+    fn segments_by_age(&self) -> (Vec<Aged>, i64, Arc<LogConfig>) {
         let state = self.state.lock();
-        let segments = state.segments().cloned().collect();
-        (segments, state.writer_view(), state.start, state.config.clone())
+        let segments = state.segments().map(|segment| (segment.clone(), state.growing_view(segment))).collect();
+        (segments, state.start, state.config.clone())
     }
 
-    async fn view_of(&self, segment: &Arc<Segment>, growing: &View, config: &LogConfig) -> Result<View, ReadError> {
-        if Arc::ptr_eq(segment, &growing.segment) {
-            return Ok(growing.clone());
+    async fn view_of(&self, segment: Aged, config: &LogConfig) -> Result<View, ReadError> {
+        match segment {
+            (_, Some(view)) => Ok(view),
+            (segment, None) => self.reader(config).view(&segment).await,
         }
-        self.reader(config).view(segment).await
     }
 
     /// The segments with transaction indexes, from the one that holds an offset on.

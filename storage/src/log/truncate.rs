@@ -37,8 +37,9 @@ impl Log {
     pub fn truncate_to(&self, offset: i64) -> Result<(), LogError> {
         let _structure = self.structure.lock();
         let (start, end, recovery_point, segment, view) = {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
             self.writable(&state)?;
+            self.settle_fully(&mut state)?;
             let segment = state.segment_at(offset);
             let view = Arc::ptr_eq(&segment, &state.writer.segment).then(|| state.writer_view());
             (state.start, state.end, state.recovery_point, segment, view)
@@ -59,6 +60,7 @@ impl Log {
         }
         self.forget_epochs(cut.offset)?;
         let mut state = self.state.lock();
+        self.settle_fully(&mut state)?;
         let cut = self.cut(&mut state, cut).and_then(|()| {
             // The batch before may end below, where offsets have gaps.
             self.checkpoints.lower_recovery_point(&self.name, state.end)?;
@@ -78,6 +80,7 @@ impl Log {
     fn restart_at(&self, offset: i64) -> Result<(), LogError> {
         self.checkpoints.lower_recovery_point(&self.name, offset)?;
         let mut state = self.state.lock();
+        self.settle_fully(&mut state)?;
         let restarted = self.remove_all(&mut state, offset);
         self.publish(&state);
         restarted.map_err(|error| LogError::Io(self.poison("truncation", error)))
@@ -236,10 +239,10 @@ impl Log {
     fn truncated(&self, state: &mut State, end: i64) -> io::Result<()> {
         self.resources.disk().sync_dir(&self.dir)?;
         state.tail = Tail::default();
-        state.recent.restart();
+        state.staging.clear();
         state.changes += 1;
         state.truncated_at = state.changes;
-        (state.end, state.durable, state.synced) = (end, end, end);
+        (state.end, state.written, state.durable, state.synced) = (end, end, end, end);
         state.recovery_point = state.recovery_point.min(end);
         if state.durable_snapshot > end {
             state.durable_snapshot = -1;

@@ -298,6 +298,7 @@ impl LogDir {
         let Some(_running) = self.maintenance.try_lock() else { return Ok(()) };
         self.resources.ahead.expire(now_ms);
         self.prepare_journal();
+        self.commit.upkeep();
         self.health.check_space()?;
         if !self.health.is_poisoned() {
             self.checkpoint_logs(now_ms, false)?;

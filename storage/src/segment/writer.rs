@@ -136,6 +136,8 @@ pub(crate) struct SegmentWriter {
     /// Greatest timestamp of the first batch, from which the age of the segment counts.
     pub(crate) first_timestamp: Option<i64>,
     builder: IndexBuilder,
+    /// Bytes of all batches, written or staged.
+    size: u64,
     offsets_written: u64,
     times_written: u64,
 }
@@ -144,12 +146,13 @@ impl SegmentWriter {
     /// For a segment whose indexes hold exactly the entries that the builder knows of.
     pub(crate) fn new(segment: Arc<Segment>, builder: IndexBuilder, written: (u64, u64), created_ms: i64) -> Self {
         let (offsets_written, times_written) = written;
-        SegmentWriter { segment, created_ms, first_timestamp: None, builder, offsets_written, times_written }
+        let size = segment.size();
+        SegmentWriter { segment, created_ms, first_timestamp: None, builder, size, offsets_written, times_written }
     }
 
-    /// Bytes of whole batches.
+    /// Bytes of all batches, also of those that are not in the file yet.
     pub(crate) fn size(&self) -> u64 {
-        self.segment.size()
+        self.size
     }
 
     /// Greatest timestamp so far, and the last offset of the first batch that has it.
@@ -197,22 +200,49 @@ impl SegmentWriter {
 
     /// Takes in a batch that was written at a position at or behind the end. Index entries are written when there are many.
     pub(crate) fn added(&mut self, position: u64, header: &BatchHeader) -> io::Result<()> {
+        self.segment.set_size(position + header.size() as u64);
+        self.staged(position, header)
+    }
+
+    /// The same for a batch that is written later.
+    pub(crate) fn staged(&mut self, position: u64, header: &BatchHeader) -> io::Result<()> {
         self.first_timestamp.get_or_insert(header.max_timestamp);
         self.builder.add(position, header);
-        self.segment.set_size(position + header.size() as u64);
+        self.size = position + header.size() as u64;
         if self.builder.offsets.len() >= PENDING_ENTRIES { self.write_indexes() } else { Ok(()) }
     }
 
-    /// Writes the entries that are in memory only.
+    /// Writes the entries that are in memory only and name batches that are in the file.
     pub(crate) fn write_indexes(&mut self) -> io::Result<()> {
-        write_entries(&self.segment.offset_index, &mut self.offsets_written, &mut self.builder.offsets)?;
-        write_entries(&self.segment.time_index, &mut self.times_written, &mut self.builder.times)
+        let (offsets, times) = self.written_entries();
+        write_entries(&self.segment.offset_index, &mut self.offsets_written, &mut self.builder.offsets, offsets)?;
+        write_entries(&self.segment.time_index, &mut self.times_written, &mut self.builder.times, times)
+    }
+
+    /// How many of the entries in memory name batches that are in the file.
+    fn written_entries(&self) -> (usize, usize) {
+        let (offsets, times) = self.pending();
+        if self.segment.size() == self.size {
+            return (offsets.len(), times.len());
+        }
+        let in_file = |entry: &OffsetEntry| u64::try_from(entry.position).is_ok_and(|at| at < self.segment.size());
+        let named = offsets.partition_point(in_file);
+        let last = offsets.get(named.wrapping_sub(1)).map_or(-1, |entry| entry.relative_offset);
+        (named, times.partition_point(|time| time.relative_offset <= last))
+    }
+
+    /// The entries in memory that name batches in the file.
+    pub(crate) fn readable(&self) -> (&[OffsetEntry], &[TimeEntry]) {
+        let ((offsets, times), (named, timed)) = (self.pending(), self.written_entries());
+        (&offsets[..named], &times[..timed])
     }
 
     /// Completes the indexes: the segment does not grow any more.
     pub(crate) fn seal(&mut self) -> io::Result<()> {
         self.builder.add_time();
-        self.write_indexes()?;
+        let (offsets, times) = (self.builder.offsets.len(), self.builder.times.len());
+        write_entries(&self.segment.offset_index, &mut self.offsets_written, &mut self.builder.offsets, offsets)?;
+        write_entries(&self.segment.time_index, &mut self.times_written, &mut self.builder.times, times)?;
         let (max_timestamp, max_timestamp_offset) = self.max_timestamp();
         self.segment.set_facts(Some(IndexFacts {
             offset_entries: self.offsets_written,
@@ -224,15 +254,20 @@ impl SegmentWriter {
     }
 }
 
-/// Appends entries to an index file, which is made when missing even if there are none.
-fn write_entries<E: Entry>(slot: &Arc<FileSlot>, written: &mut u64, pending: &mut Vec<E>) -> io::Result<()> {
+/// Appends the first `count` entries to an index file, which is made when missing even if there are none.
+fn write_entries<E: Entry>(
+    slot: &Arc<FileSlot>,
+    written: &mut u64,
+    pending: &mut Vec<E>,
+    count: usize,
+) -> io::Result<()> {
     let file = slot.get_or_create()?;
-    if !pending.is_empty() {
-        let mut bytes = Vec::with_capacity(pending.len() * E::SIZE);
-        pending.iter().for_each(|entry| entry.encode(&mut bytes));
+    if count > 0 {
+        let mut bytes = Vec::with_capacity(count * E::SIZE);
+        pending[..count].iter().for_each(|entry| entry.encode(&mut bytes));
         file.write_at(&[IoSlice::new(&bytes)], *written * E::SIZE as u64)?;
-        *written += pending.len() as u64;
-        pending.clear();
+        *written += count as u64;
+        pending.drain(..count);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use goatq_protocol::record::{Batch, BatchOptions, control::EndTxnMarker};
 use goatq_storage::{
-    config::{CacheLimits, CleanupPolicy, LogConfig},
+    config::{CacheLimits, CleanupPolicy, Durability, LogConfig},
     error::AppendError,
     io::sim::Fault,
     journal::JournalLimits,
@@ -41,6 +41,7 @@ pub(crate) struct Coverage {
     freed: u64,
     replayed: u64,
     rewritten: u64,
+    blocks_written: u64,
 }
 
 impl Coverage {
@@ -62,6 +63,7 @@ impl Coverage {
             (&mut self.freed, other.freed),
             (&mut self.replayed, other.replayed),
             (&mut self.rewritten, other.rewritten),
+            (&mut self.blocks_written, other.blocks_written),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);
     }
@@ -84,6 +86,7 @@ impl Coverage {
             self.freed,
             self.replayed,
             self.rewritten,
+            self.blocks_written,
         ];
         assert!(all.iter().all(|count| *count > 0), "something is no longer exercised: {self:?}");
     }
@@ -108,6 +111,8 @@ struct Life {
     rng: StdRng,
     /// Draws what concerns the journal, if there is one: seeds without it stay what they were.
     journal_rng: Option<StdRng>,
+    /// Draws the big batches, if there are such.
+    big_rng: Option<StdRng>,
     values: u64,
     coverage: Coverage,
     /// Print every event: a single seed is replayed.
@@ -138,17 +143,25 @@ fn small_journal(rng: &mut StdRng) -> JournalLimits {
         slots: rng.random_range(1..5),
         small_bytes: rng.random_range(0..2000),
         large_bytes: rng.random_range(0..8000),
+        unsynced_bytes: [0, 300, 5000][rng.random_range(0..3)],
+        late_bytes: rng.random_range(0..20_000),
+        direct_bytes: [0, 4096, 100_000][rng.random_range(0..3)],
         frame_bytes: 8192,
         files: rng.random_range(1..10),
         patience: 0,
     }
 }
 
-/// Lives through one seed, with or without a journal. The disk acknowledges too early what concerns files whose path contains
-/// `hasty`.
-pub(crate) fn live(seed: u64, verbose: bool, journaled: bool, hasty: Option<&str>) -> Coverage {
+/// Lives through one seed, with or without a journal. With `big`, batches are sometimes as big as some blocks, and the page cache may
+/// be all that is waited for. The disk acknowledges too early what concerns files whose path contains `hasty`.
+pub(crate) fn live(seed: u64, verbose: bool, (journaled, big): (bool, bool), hasty: Option<&str>) -> Coverage {
     let mut rng = StdRng::seed_from_u64(seed);
-    let config = config(&mut rng);
+    let mut config = config(&mut rng);
+    let mut big_rng = StdRng::seed_from_u64(seed ^ 0xB16);
+    if big {
+        config.segment_bytes *= big_rng.random_range(1..20);
+        config.durability = [Durability::Fsync, Durability::Fsync, Durability::PageCache][big_rng.random_range(0..3)];
+    }
     let limits = CacheLimits {
         open_files: rng.random_range(4..12),
         index_bytes: rng.random_range(0..20_000),
@@ -170,6 +183,7 @@ pub(crate) fn live(seed: u64, verbose: bool, journaled: bool, hasty: Option<&str
         follows: !compacts && rng.random_bool(0.3),
         rng,
         journal_rng: journaled.then_some(journal_rng),
+        big_rng: big.then_some(big_rng),
         values: 0,
         coverage: Coverage::default(),
         verbose,
@@ -188,6 +202,10 @@ pub(crate) fn live(seed: u64, verbose: bool, journaled: bool, hasty: Option<&str
 }
 
 impl Life {
+    fn syncs(&self) -> bool {
+        self.bench.as_ref().is_some_and(|bench| bench.config.durability == Durability::Fsync)
+    }
+
     fn bench(&self) -> &Bench {
         self.bench.as_ref().expect("a log is open but in a restart")
     }
@@ -238,7 +256,12 @@ impl Life {
 
     fn new_batch(&mut self, options: BatchOptions) -> Batch {
         let count = self.rng.random_range(1..5);
-        let size = [10, 10, 100, 700][self.rng.random_range(0..4)];
+        let mut size = [10, 10, 100, 700][self.rng.random_range(0..4)];
+        if let Some(rng) = &mut self.big_rng
+            && rng.random_bool(0.3)
+        {
+            size = rng.random_range(1000..12_000);
+        }
         let mut records = Vec::new();
         for _ in 0..count {
             self.values += 1;
@@ -357,20 +380,30 @@ impl Life {
         self.bench().sync();
         self.acknowledge();
         let Some(rng) = &mut self.journal_rng else { return };
-        let (prepare, free) = (rng.random_bool(0.3), rng.random_bool(0.5));
+        let (prepare, write, free) = (rng.random_bool(0.3), rng.random_bool(0.3), rng.random_bool(0.5));
         if prepare {
             // A fault only means that there is none yet.
             let _ = self.bench().commit.journal().expect("a bench has one").prepare();
+        }
+        if write {
+            wait(self.bench().commit.write_late());
         }
         if free {
             wait(self.bench().commit.free_journal());
         }
     }
 
-    /// Group commit is under way while more is appended; perhaps it never ends.
+    /// Group commit is under way, or writes late, while more is appended; perhaps it never ends.
     fn turn_with_appends_meanwhile(&mut self) {
         let commit = self.bench().commit.clone();
-        let mut turn = pin!(async move { commit.turn().await });
+        let what = self.journal_rng.as_mut().map_or(9, |rng| rng.random_range(0..4));
+        let mut turn = pin!(async move {
+            match what {
+                0 => commit.free_journal().await,
+                1 => commit.write_late().await,
+                _ => commit.turn().await,
+            }
+        });
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..self.rng.random_range(1..6) {
             let done = turn.as_mut().poll(&mut context).is_ready();
@@ -481,6 +514,9 @@ impl Life {
     }
 
     fn inject(&mut self) {
+        if !self.syncs() {
+            return;
+        }
         let parts = [".log", "index", ".swap", ".deleted", ".cleaned", ".snapshot", "epoch", "t-0"];
         let mut part = parts[self.rng.random_range(0..parts.len())].to_owned();
         if let Some(rng) = &mut self.journal_rng
@@ -500,10 +536,15 @@ impl Life {
     fn look(&mut self) {
         // A reader may stumble over a fault as well; that is not what is looked at.
         self.bench().disk.heal();
+        if self.rng.random_bool(0.5) {
+            // Writes what is staged.
+            drop(wait(self.bench().log.offset_for_timestamp(0)));
+        }
         check(self.bench.as_ref().expect("a log is open but in a restart"), &self.model, self.compacts, &mut self.rng);
     }
 
     fn restart(&mut self) {
+        let syncs = self.syncs();
         let bench = self.bench.take().expect("a log is open but in a restart");
         bench.disk.heal();
         let poisoned = bench.commit.health().is_poisoned();
@@ -511,6 +552,8 @@ impl Life {
             0 if !poisoned => End::Clean,
             // What a failed sync lost is still in the page cache: the machine has to go down for the truth to come out.
             1 if !poisoned => End::Kill,
+            // A power cut takes what was acknowledged without a sync.
+            _ if !syncs => End::Kill,
             _ => End::Crash,
         };
         self.coverage.lives += 1;
@@ -518,17 +561,20 @@ impl Life {
         if end == End::Clean {
             self.model.acked = self.model.end;
         }
-        let stats = bench.commit.stats().journal;
-        self.coverage.frames += stats.frames;
-        self.coverage.freed += stats.checkpoints;
+        let stats = bench.commit.stats();
+        self.coverage.frames += stats.journal.frames;
+        self.coverage.freed += stats.journal.checkpoints;
+        self.coverage.blocks_written += stats.blocks_written;
+        let staged = bench.log.staged_bytes();
         let bench = bench.reopen(end).unwrap();
         self.coverage.replayed += bench.replayed.frames;
         self.coverage.rewritten += bench.replayed.bytes;
-        assert!(end == End::Crash || bench.replayed.bytes == 0, "nothing is missing: {:?}", bench.replayed);
+        assert!(end != End::Clean || bench.replayed.bytes == 0, "nothing is missing: {:?}", bench.replayed);
         let (log_start, log_end) = (bench.log.log_start_offset(), bench.log.log_end_offset());
         assert!(log_end >= self.model.acked, "acknowledged below {}, but the log ends at {log_end}", self.model.acked);
         assert!(log_end <= self.model.end && self.model.is_boundary(log_end), "the log ends at {log_end}");
-        assert!(end == End::Crash || log_end == self.model.end, "only power cuts take data");
+        let whole = log_end == self.model.end;
+        assert!(whole || end == End::Crash || (end == End::Kill && staged > 0), "only power cuts take what is written");
         assert!(log_start <= self.model.max_start, "the log begins at {log_start}, not {}", self.model.max_start);
         assert_eq!(bench.log.durable_end(), log_end, "what recovery keeps is durable");
         self.coverage.lost_batches += self.model.batches.range(log_end..).count() as u64;

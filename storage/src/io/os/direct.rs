@@ -1,4 +1,4 @@
-//! Direct writes: `O_DIRECT | O_DSYNC` where the file system has it, else a write and a sync.
+//! Direct writes: `O_DIRECT` (and `O_DSYNC`) where the file system has it, else a write (and a sync).
 
 use std::{
     fs::{File, OpenOptions},
@@ -11,32 +11,38 @@ use std::{
 use rustix::{fs::OFlags, io::Errno};
 
 use super::{DirectWrite, Driver, MAX_CALL, SyncKind, retry};
-use crate::io::{AlignedBuffer, DirectFile, IoFuture};
+use crate::io::{AlignedBuffer, DirectFile, DirectMode, IoFuture};
 
 #[derive(Debug)]
 pub(super) struct OsDirect<D> {
     file: Arc<File>,
     driver: Arc<D>,
     direct: bool,
+    mode: DirectMode,
 }
 
-fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+fn open(path: &Path, mode: DirectMode, flags: OFlags) -> io::Result<File> {
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).custom_flags(flags).open(path)
+    let create = mode == DirectMode::Durable;
+    OpenOptions::new().read(true).write(true).create(create).truncate(false).custom_flags(flags).open(path)
 }
 
 impl<D: Driver> OsDirect<D> {
-    pub(super) fn open(path: &Path, driver: Arc<D>) -> io::Result<OsDirect<D>> {
-        let (file, direct) = match open(path, OFlags::DIRECT | OFlags::DSYNC) {
+    pub(super) fn open(path: &Path, mode: DirectMode, driver: Arc<D>) -> io::Result<OsDirect<D>> {
+        let flags = match mode {
+            DirectMode::Durable => OFlags::DIRECT | OFlags::DSYNC,
+            DirectMode::Plain => OFlags::DIRECT,
+        };
+        let (file, direct) = match open(path, mode, flags) {
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                (open(path, OFlags::empty())?, false)
+                (open(path, mode, OFlags::empty())?, false)
             }
             file => (file?, true),
         };
         if !file.metadata()?.is_file() {
             return Err(Errno::ISDIR.into());
         }
-        Ok(OsDirect { file: Arc::new(file), driver, direct })
+        Ok(OsDirect { file: Arc::new(file), driver, direct, mode })
     }
 }
 
@@ -47,7 +53,7 @@ impl<D: Driver> DirectFile for OsDirect<D> {
 
     fn write(&self, buffer: AlignedBuffer, offset: u64) -> IoFuture<AlignedBuffer> {
         let write = self.driver.write(self.file.clone(), DirectWrite { buffer, offset, done: 0 });
-        if self.direct {
+        if self.direct || self.mode == DirectMode::Plain {
             return write;
         }
         let (file, driver) = (self.file.clone(), self.driver.clone());

@@ -1,4 +1,5 @@
-//! Direct writes of the simulated disk: lost, torn or kept by a crash until they have ended.
+//! Direct writes of the simulated disk: lost, torn or kept by a crash until they have ended, or, if they are not to be durable, until
+//! the file is synced.
 
 use std::{fmt, io, sync::Arc};
 
@@ -15,6 +16,8 @@ use crate::io::{AlignedBuffer, DirectFile, IoFuture, direct::ALIGNMENT};
 pub(super) struct SimDirect {
     pub(super) disk: SimDisk,
     pub(super) node: Arc<Mutex<FileNode>>,
+    /// A write is durable when it ended.
+    pub(super) durable: bool,
 }
 
 impl fmt::Debug for SimDirect {
@@ -25,7 +28,7 @@ impl fmt::Debug for SimDirect {
 
 impl SimDirect {
     fn again(&self) -> SimDirect {
-        SimDirect { disk: self.disk.clone(), node: self.node.clone() }
+        SimDirect { disk: self.disk.clone(), node: self.node.clone(), durable: self.durable }
     }
 
     /// The bytes are on their way: readers may see them, a crash may keep any of their sectors. The number of the change.
@@ -55,6 +58,9 @@ impl SimDirect {
         let mut state = self.disk.state()?;
         let mut node = self.node.lock();
         state.counters.direct_writes += 1;
+        if !self.durable {
+            return Ok(());
+        }
         let failed = state.faulty(&node.path, |fault| matches!(fault, Fault::FailSync(_)), true);
         if state.is_hasty(&node.path) && !failed {
             node.settle(number - 1, true);
