@@ -152,11 +152,14 @@ impl World {
 
     fn create(&mut self) {
         let name = TOPICS[self.rng.random_range(0..TOPICS.len())];
-        if self.topics.contains_key(name) {
-            return;
-        }
-        self.count += 1;
         let (compacts, cached) = (self.rng.random_bool(0.3), self.rng.random_bool(0.3));
+        if !self.topics.contains_key(name) {
+            self.create_topic(name, compacts, cached);
+        }
+    }
+
+    fn create_topic(&mut self, name: &'static str, compacts: bool, cached: bool) {
+        self.count += 1;
         let id = Uuid::from_u128(self.count);
         let topic = Topic { id, values: BTreeMap::new(), end: 0, acked: 0, compacts, cached };
         self.dir.open_log(request(name, &topic), self.now_ms).unwrap();
@@ -164,7 +167,12 @@ impl World {
     }
 
     fn append(&mut self) {
-        let Some((name, log)) = self.some_topic() else { return };
+        if let Some((name, log)) = self.some_topic() {
+            self.append_to(name, &log);
+        }
+    }
+
+    fn append_to(&mut self, name: &'static str, log: &Log) {
         self.count += 1;
         let padding = [0, 20, 300, 300, 9000][self.rng.random_range(0..5)];
         let value = format!("{name} {:0padding$}", self.count);
@@ -239,16 +247,24 @@ impl World {
 
     fn compact(&mut self) {
         let Some((name, log)) = self.some_topic() else { return };
+        let appends = self.rng.random_bool(0.5);
         if self.topics[name].compacts {
-            let options = CompactOptions {
-                now_ms: self.now_ms,
-                high_watermark: log.durable_end(),
-                map_bytes: 1 << 20,
-                seed: 1,
-                throttle: &mut |_| true,
-            };
-            log.compact(options).unwrap();
+            self.compact_log(name, &log, appends);
         }
+    }
+
+    /// Compacts a log, which goes on meanwhile if `appends`.
+    fn compact_log(&mut self, name: &'static str, log: &Arc<Log>, appends: bool) {
+        let (now_ms, high_watermark) = (self.now_ms, log.durable_end());
+        let mut throttle = |_| {
+            if appends {
+                self.append_to(name, log);
+                self.turn();
+            }
+            true
+        };
+        let options = CompactOptions { now_ms, high_watermark, map_bytes: 1 << 20, seed: 1, throttle: &mut throttle };
+        log.compact(options).unwrap();
     }
 
     fn delete(&mut self) {
@@ -276,10 +292,15 @@ impl World {
     }
 
     fn restart(&mut self) {
+        let end = self.rng.random_range(0..4);
+        self.restart_after(end);
+    }
+
+    /// What ends this life: 0 a clean end, 1 a kill, more a power cut.
+    fn restart_after(&mut self, end: u32) {
         let JournalStats { frames, checkpoints, .. } = self.dir.commit().stats().journal;
         self.total.frames += frames;
         self.total.checkpoints += checkpoints;
-        let end = self.rng.random_range(0..4);
         self.disk = match end {
             0 => {
                 self.dir.close_clean(-1, self.now_ms).unwrap();
@@ -340,4 +361,20 @@ fn nothing_acknowledged_is_lost_and_nothing_gone_comes_back() {
     println!("{frames} frames, {freed} times freed, {playbacks} playbacks");
     let many = seeds.end - seeds.start;
     assert!(many < USUAL_SEEDS || (frames > many * 5 && freed > many / 2 && playbacks > many / 2));
+}
+
+#[test]
+fn what_is_appended_while_a_log_is_compacted_survives() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        world.create_topic("a", true, false);
+        let log = world.dir.log("a", 0).unwrap();
+        for _ in 0..30 {
+            world.append_to("a", &log);
+            world.turn();
+            world.dir.maintain(world.now_ms).unwrap();
+        }
+        world.compact_log("a", &log, true);
+        world.restart_after(1 + seed as u32 % 2);
+    }
 }

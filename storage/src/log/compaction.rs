@@ -250,7 +250,11 @@ impl Log {
         }
         let disk = self.resources.disk();
         let end = group.last().map_or(cleaned.base_offset, |(_, end)| *end);
-        let ended = self.end_history(&mut self.state.lock())?;
+        let ended = {
+            let mut state = self.state.lock();
+            self.settle_fully(&mut state)?;
+            self.end_history(&mut state)?
+        };
         self.leave_journal(&ended)?;
         // A start from a snapshot that is older would look for the rest in batches that are gone: the last ones of a producer whose
         // newer ones a crash takes, or the marker of a transaction that was open then.

@@ -79,8 +79,11 @@ impl Log {
         self.void_journal(ended.next)
     }
 
-    /// Begins a new history of the log.
+    /// Begins a new history of the log. Nothing is staged: what only the journal has would be voided with the old one.
     pub(super) fn end_history(&self, state: &mut State) -> io::Result<EndedHistory> {
+        if !state.staging.is_idle() {
+            return Err(io::Error::other("what is staged has to be written first"));
+        }
         state.history = self.mark.begin_history();
         let mut ended = EndedHistory { files: Vec::new(), next: state.history };
         if self.mark.journal().is_some_and(|journal| journal.has_begun()) {
