@@ -21,4 +21,4 @@ pub use info::ConnectionInfo;
 pub use limits::LimitConfig;
 pub use server::{BindError, BoundListeners, NetConfig, Server};
 pub use service::{Chunk, Outcome, Reply, Service, Started};
-pub use transport::SocketConfig;
+pub use transport::{SocketConfig, Transport};

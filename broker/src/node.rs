@@ -13,6 +13,7 @@ use crate::fetch::FetchState;
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metrics::Metrics;
+use crate::net::Transport;
 use crate::partition::PartitionRegistry;
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
@@ -37,12 +38,18 @@ pub struct Node {
     pub(crate) applied: Applied,
     pub(crate) loggers: Loggers,
     pub(crate) offload: Offload,
+    pub(crate) transport: Transport,
 }
 
 impl Node {
     /// `node.id`.
     pub fn id(&self) -> i32 {
         self.id
+    }
+
+    /// The partitions that this node holds.
+    pub fn partitions(&self) -> &Arc<PartitionRegistry> {
+        &self.partitions
     }
 
     /// The metadata that is in effect on this node. Requests that need several looks at it keep one image, so that they see

@@ -155,7 +155,7 @@ pub(super) async fn start_controller(
         offload: starting.offload == Offload::Threads,
     };
     let validator = Arc::new(TableValidator::new(starting.config.clone()));
-    let peers = Arc::new(Peers::new(own, config.quorum.request_timeout, starting.seed()));
+    let peers = Arc::new(Peers::new(own, starting.transport.clone(), config.quorum.request_timeout, starting.seed()));
     Ok(Controller::start_in_quorum(cluster, storage, validator, peers).await?)
 }
 

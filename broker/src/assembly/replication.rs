@@ -62,7 +62,7 @@ fn fetchers(node: &Node) -> ReplicaFetchers {
         },
         partitions: node.partitions.clone(),
         applied: node.applied.clone(),
-        peers: Arc::new(TcpPeers { applied: node.applied.clone(), config: peers }),
+        peers: Arc::new(TcpPeers { transport: node.transport.clone(), applied: node.applied.clone(), config: peers }),
         clock: node.clock.clone(),
         offload: node.offload,
     })

@@ -27,7 +27,7 @@ use super::RunningNode;
 use super::cluster::{PeerServers, join, registration as registration_of, serve_peers, start_controller};
 use super::network::{limits, net_config, sockets};
 use super::replication;
-use super::storage::{OpenDirs, configured_or_known_cluster, open_dirs, run_commits};
+use super::storage::{OpenDirs, configured_or_known_cluster, open_dirs, openers, run_commits};
 use crate::api::Dispatcher;
 use crate::clock::Clock;
 use crate::config::listener::Listener;
@@ -46,6 +46,7 @@ use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
 use crate::metrics::Metrics;
 use crate::metrics::idle::IdleCollector;
+use crate::net::Transport;
 use crate::net::server::{BindError, BoundListeners, Server};
 use crate::node::Node;
 use crate::partition::{PartitionProposal, PartitionRegistry};
@@ -70,6 +71,8 @@ pub struct NodeOptions {
     pub clock: Arc<dyn Clock>,
     /// Where logs lie.
     pub disk: Arc<dyn Disk>,
+    /// Where connections come from and go to.
+    pub transport: Transport,
     /// Where connections are served.
     pub workers: Workers,
     /// Where blocking work runs.
@@ -147,6 +150,7 @@ pub(super) struct Starting {
     pub(super) config: Arc<LiveConfig>,
     clock: Arc<dyn Clock>,
     pub(super) offload: Offload,
+    pub(super) transport: Transport,
     pub(super) metrics: Arc<Metrics>,
     health: Arc<Health>,
     pub(super) entropy: Entropy,
@@ -193,6 +197,7 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
         config,
         clock: options.clock,
         offload: options.offload,
+        transport: options.transport,
         metrics: Arc::new(Metrics::new()),
         health: Arc::default(),
         entropy: Entropy::from_seed(seed),
@@ -206,8 +211,8 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     starting.enter("log directories");
     let dirs = open_directories(&mut starting, options.disk.clone()).await?;
     starting.enter("metadata");
-    let (clients, addresses) = bind_all(&fixed, &fixed.network.listeners)?;
-    let (nodes, quorum_addresses) = bind_all(&fixed, &fixed.quorum.listeners)?;
+    let (clients, addresses) = bind_all(&starting, &fixed, &fixed.network.listeners)?;
+    let (nodes, quorum_addresses) = bind_all(&starting, &fixed, &fixed.quorum.listeners)?;
     let mut bound = Bound { clients, nodes };
     let all = addresses.iter().chain(&quorum_addresses).map(|(name, address)| (name.clone(), *address)).collect();
     let controller = start_controller(&mut starting, &fixed, &dirs, options.disk, &all).await?;
@@ -318,6 +323,7 @@ fn node(
         metrics: starting.metrics.clone(),
         dirs: dirs.data.clone(),
         offload: starting.offload,
+        transport: starting.transport.clone(),
         loggers,
         partitions,
         groups,
@@ -348,7 +354,8 @@ async fn open_directories(starting: &mut Starting, disk: Arc<dyn Disk>) -> Resul
         let known = starting.offload.run(move || configured_or_known_cluster(&*disk, &config)).await?;
         known.ok_or_else(|| StartError::NoClusterId(entropy.uuid()))?;
     }
-    let dirs = starting.offload.run(move || open_dirs(&disk, &config, &mut entropy)).await?;
+    let openers = openers(&config, starting.offload);
+    let dirs = starting.offload.run(move || open_dirs(&disk, &config, openers, &mut entropy)).await?;
     run_commits(&dirs.all(), &starting.commits);
     Ok(dirs)
 }
@@ -371,8 +378,12 @@ pub(super) struct Bound {
 
 type Addresses = BTreeMap<String, SocketAddr>;
 
-fn bind_all(config: &BrokerConfig, listeners: &[Listener]) -> Result<(BoundListeners, Addresses), StartError> {
-    let (mut bound, sockets) = (BoundListeners::default(), sockets(&config.network));
+fn bind_all(
+    starting: &Starting,
+    config: &BrokerConfig,
+    listeners: &[Listener],
+) -> Result<(BoundListeners, Addresses), StartError> {
+    let (mut bound, sockets) = (BoundListeners::of(starting.transport.clone()), sockets(&config.network));
     let mut addresses = BTreeMap::new();
     for listener in listeners {
         let address = match bound.bind(&listener.name, resolve(listener)?, &sockets) {

@@ -12,6 +12,7 @@ use goatq_storage::log_dir::{LogDir, LogDirConfig, LogDirError};
 use tokio_util::task::TaskTracker;
 
 use crate::config::BrokerConfig;
+use crate::threads::offload::Offload;
 
 /// The directories of a node, open.
 pub(super) struct OpenDirs {
@@ -69,6 +70,7 @@ pub(super) fn configured_or_known_cluster(
 pub(super) fn open_dirs(
     disk: &Arc<dyn Disk>,
     config: &BrokerConfig,
+    openers: usize,
     entropy: &mut Entropy,
 ) -> Result<OpenDirs, LogDirError> {
     let paths = paths(config);
@@ -76,7 +78,7 @@ pub(super) fn open_dirs(
     let cluster_id = configured_or_known_cluster(&**disk, config)?.unwrap_or_else(|| entropy.uuid().to_string());
     let mut dirs = Vec::with_capacity(paths.len());
     for path in &paths {
-        dirs.push(LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, entropy))?);
+        dirs.push(LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, openers, entropy))?);
     }
     let position = |path: &Path| paths.iter().position(|known| known == path).unwrap_or_default();
     let metadata = dirs[position(&config.log.metadata_dir)].clone();
@@ -89,7 +91,15 @@ const OPENERS: usize = 8;
 /// Most threads that open logs of a directory at start.
 const MAX_OPENERS: usize = 512;
 
-fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) -> LogDirConfig {
+/// Threads that open logs of a directory at start. Where nothing runs beside the caller, it opens them itself, one after the other.
+pub(super) fn openers(config: &BrokerConfig, offload: Offload) -> usize {
+    match offload {
+        Offload::Threads => config.log.recovery_threads.clamp(1, MAX_OPENERS / OPENERS) * OPENERS,
+        Offload::Inline => 1,
+    }
+}
+
+fn dir_config(config: &BrokerConfig, cluster_id: &str, openers: usize, entropy: &mut Entropy) -> LogDirConfig {
     let caches = CacheLimits::default();
     // Most files a process may open are for connections; each directory gets a share of the rest.
     let open_files = caches.open_files.min(config.log.open_files / config.log.dirs.len().max(1));
@@ -100,7 +110,7 @@ fn dir_config(config: &BrokerConfig, cluster_id: &str, entropy: &mut Entropy) ->
         fresh_directory_id: entropy.uuid(),
         reserve: Reserve { bytes: config.log.reserve_bytes, percent: config.log.reserve_percent },
         caches: CacheLimits { open_files: open_files.max(16), ..caches },
-        recovery_threads: config.log.recovery_threads.clamp(1, MAX_OPENERS / OPENERS) * OPENERS,
+        recovery_threads: openers,
         journal: JournalLimits { files: journal.files.min(open_files.max(64) * 4), ..journal },
     }
 }

@@ -14,6 +14,7 @@ use crate::assembly::{NodeOptions, RunningNode};
 use crate::clock::SystemClock;
 use crate::config::LiveConfig;
 use crate::config::machine::Machine;
+use crate::net::Transport;
 use crate::threads::offload::Offload;
 use crate::threads::workers::Workers;
 
@@ -37,6 +38,7 @@ pub(super) fn run(args: &SettingsArgs) -> anyhow::Result<ExitCode> {
         machine,
         clock: Arc::new(SystemClock::new()),
         disk: goatq_storage::io::default_disk(),
+        transport: Transport::System,
         workers,
         offload: Offload::Threads,
         loggers,

@@ -13,7 +13,7 @@ use goatq_protocol::wire::{DecodeError, EncodeError};
 use tokio::time::timeout;
 
 use crate::metadata::applied::Applied;
-use crate::net::transport::Stream;
+use crate::net::transport::{Stream, Transport};
 
 /// The version of Fetch that brokers speak with each other.
 pub(crate) const FETCH_VERSION: i16 = 17;
@@ -71,6 +71,7 @@ pub(crate) struct PeerConfig {
 
 /// Connections over TCP, to where brokers have registered.
 pub(crate) struct TcpPeers {
+    pub(crate) transport: Transport,
     pub(crate) applied: Applied,
     pub(crate) config: PeerConfig,
 }
@@ -81,7 +82,7 @@ impl Peers for TcpPeers {
             let image = self.applied.image();
             let registered = image.brokers.get(broker).ok_or(PeerError::NoEndpoint(broker))?;
             let endpoint = registered.endpoint(&self.config.listener).ok_or(PeerError::NoEndpoint(broker))?;
-            let connecting = Stream::connect(&endpoint.host, endpoint.port);
+            let connecting = self.transport.connect(&endpoint.host, endpoint.port);
             let stream = timeout(self.config.timeout, connecting).await.map_err(|_| PeerError::Timeout)??;
             let connection = TcpConnection { stream, config: self.config.clone(), correlation: 0 };
             Ok(Box::new(connection) as Box<dyn LeaderConnection>)

@@ -24,6 +24,7 @@ use crate::config::Settings;
 use crate::config::machine::Machine;
 use crate::config::settings::{Entry, Origin};
 use crate::loggers::Loggers;
+use crate::net::Transport;
 use crate::partition::{Assignment, PartitionContext, PartitionName};
 use crate::purgatory::Purgatory;
 use crate::threads::workers::Workers;
@@ -76,6 +77,7 @@ async fn leader(dir: &Path) -> RunningNode {
         machine: Machine::default(),
         clock: Arc::new(SystemClock::new()),
         disk: goatq_storage::io::default_disk(),
+        transport: Transport::System,
         workers: Workers::current(),
         offload: Offload::Threads,
         loggers: Loggers::detached(),
@@ -173,7 +175,11 @@ impl Follower {
             },
             partitions,
             applied: node.applied.clone(),
-            peers: Arc::new(TcpPeers { applied: node.applied.clone(), config: peers }),
+            peers: Arc::new(TcpPeers {
+                transport: node.transport.clone(),
+                applied: node.applied.clone(),
+                config: peers,
+            }),
             clock: node.clock.clone(),
             offload: Offload::Threads,
         };

@@ -22,7 +22,7 @@ use super::limits::{Accepting, Admission, ConnectionLimits, LimitConfig};
 use super::seats::Seats;
 use super::service::Service;
 use super::timer::LazyTimer;
-use super::transport::{Incoming, Listener, SocketConfig};
+use super::transport::{Incoming, Listener, SocketConfig, Transport};
 use crate::metrics::network::{ListenerCounts, NetworkMetrics};
 use crate::threads::workers::Workers;
 
@@ -32,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Listening sockets that nobody answers yet: their ports are known before the node says where it can be reached.
 #[derive(Debug, Default)]
 pub struct BoundListeners {
+    transport: Transport,
     listeners: Vec<(String, Listener)>,
 }
 
@@ -80,13 +81,18 @@ struct State {
 }
 
 impl BoundListeners {
+    /// None yet, of another network than the system's.
+    pub fn of(transport: Transport) -> Self {
+        Self { transport, listeners: Vec::new() }
+    }
+
     /// Binds one more listener called `name`. Needs a runtime, which then runs its acceptor.
     ///
     /// # Errors
     /// See [`BindError`].
     pub fn bind(&mut self, name: &str, address: SocketAddr, config: &SocketConfig) -> Result<SocketAddr, BindError> {
         let failed = |source| BindError { name: name.to_owned(), address, source };
-        let listener = Listener::bind(address, config).map_err(failed)?;
+        let listener = self.transport.bind(address, config).map_err(failed)?;
         let bound = listener.address();
         self.listeners.push((name.to_owned(), listener));
         Ok(bound)

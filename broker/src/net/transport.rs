@@ -1,18 +1,23 @@
 //! The only module that touches sockets.
 //!
-//! Everything above sees a [`Listener`] that gives [`Incoming`] sockets and a [`Stream`] with two sides, so that another
-//! network (simulated, or on an `io_uring` reactor) can take its place by replacing this file.
+//! Everything above sees a [`Listener`] that gives [`Incoming`] sockets and a [`Stream`] with two sides, which come from a
+//! [`Transport`]: the system's, or in simulations a [`Network`] in its place.
+
+mod stand_in;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+pub use stand_in::{Door, Network, Pipe};
+use stand_in::{PipeReader, PipeWriter};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 /// A congestion control that every system has and anybody may choose, and which sets no timers while all goes well.
@@ -35,34 +40,102 @@ impl Default for SocketConfig {
     }
 }
 
+/// Where sockets come from. Clones are the same network.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    /// The system.
+    #[default]
+    System,
+    /// Another network.
+    StandIn(Arc<dyn Network>),
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
-    inner: tokio::net::TcpListener,
+    inner: Listening,
     address: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Socket(tokio::net::TcpListener),
+    Door(Box<dyn Door>),
 }
 
 /// An accepted socket that belongs to no runtime yet.
 #[derive(Debug)]
 pub struct Incoming {
-    stream: std::net::TcpStream,
+    inner: Detached,
     /// Address of the peer.
     pub peer: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Detached {
+    Socket(std::net::TcpStream),
+    Pipe(Pipe),
 }
 
 /// A connected socket on the runtime that runs it.
 #[derive(Debug)]
 pub struct Stream {
-    inner: tokio::net::TcpStream,
+    inner: Connected,
+}
+
+#[derive(Debug)]
+enum Connected {
+    Socket(tokio::net::TcpStream),
+    Pipe(Pipe),
 }
 
 /// The side of a [`Stream`] to read from.
-#[derive(Debug)]
-pub struct ReadSide<'a>(ReadHalf<'a>);
+pub struct ReadSide<'a>(Reading<'a>);
+
+enum Reading<'a> {
+    Socket(ReadHalf<'a>),
+    Pipe(&'a mut PipeReader),
+}
 
 /// The side of a [`Stream`] to write to.
-#[derive(Debug)]
-pub struct WriteSide<'a>(WriteHalf<'a>);
+pub struct WriteSide<'a>(Writing<'a>);
+
+enum Writing<'a> {
+    Socket(WriteHalf<'a>),
+    Pipe(&'a mut PipeWriter),
+}
+
+impl Transport {
+    /// Binds `address` and listens. Needs a runtime.
+    ///
+    /// # Errors
+    /// The address is in use, not of this machine, or not permitted.
+    pub fn bind(&self, address: SocketAddr, config: &SocketConfig) -> io::Result<Listener> {
+        match self {
+            Self::System => Listener::of_system(address, config),
+            Self::StandIn(network) => {
+                let door = network.bind(address)?;
+                Ok(Listener { address: door.address(), inner: Listening::Door(door) })
+            }
+        }
+    }
+
+    /// Connects to one of the addresses of a host, on the current runtime. Names are looked up anew each time: what runs under
+    /// a name may have moved.
+    ///
+    /// # Errors
+    /// The name has no address, or none of them answers.
+    pub async fn connect(&self, host: &str, port: u16) -> io::Result<Stream> {
+        match self {
+            Self::System => {
+                let socket = tokio::net::TcpStream::connect((host, port)).await?;
+                socket.set_nodelay(true)?;
+                Ok(Stream { inner: Connected::Socket(socket) })
+            }
+            Self::StandIn(network) => Ok(Stream { inner: Connected::Pipe(network.connect(host, port).await?) }),
+        }
+    }
+}
 
 /// Where the system paces what it sends (BBR), a timer is set for every 64 KiB, even to a peer on this machine, where there is no
 /// path that could be congested.
@@ -72,11 +145,7 @@ fn do_not_pace(socket: &Socket) {
 }
 
 impl Listener {
-    /// Binds `address` and listens. Needs a runtime.
-    ///
-    /// # Errors
-    /// The address is in use, not of this machine, or not permitted.
-    pub fn bind(address: SocketAddr, config: &SocketConfig) -> io::Result<Self> {
+    fn of_system(address: SocketAddr, config: &SocketConfig) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -99,7 +168,7 @@ impl Listener {
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
         let inner = tokio::net::TcpListener::from_std(socket.into())?;
         let address = inner.local_addr()?;
-        Ok(Self { inner, address })
+        Ok(Self { inner: Listening::Socket(inner), address })
     }
 
     /// The bound address, with the port the kernel chose when 0 was asked for.
@@ -112,8 +181,16 @@ impl Listener {
     /// # Errors
     /// The connection broke before it was taken, or descriptors ran out; the listener itself goes on.
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let (stream, peer) = self.inner.accept().await?;
-        Ok(Incoming { stream: stream.into_std()?, peer })
+        match &self.inner {
+            Listening::Socket(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Incoming { inner: Detached::Socket(stream.into_std()?), peer })
+            }
+            Listening::Door(door) => {
+                let pipe = door.accept().await?;
+                Ok(Incoming { peer: pipe.peer, inner: Detached::Pipe(pipe) })
+            }
+        }
     }
 }
 
@@ -123,42 +200,47 @@ impl Incoming {
     /// # Errors
     /// The socket broke, or the runtime cannot register it.
     pub fn attach(self) -> io::Result<Stream> {
-        self.stream.set_nodelay(true)?;
+        let stream = match self.inner {
+            Detached::Socket(stream) => stream,
+            Detached::Pipe(pipe) => return Ok(Stream { inner: Connected::Pipe(pipe) }),
+        };
+        stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(120));
-        let socket = SockRef::from(&self.stream);
+        let socket = SockRef::from(&stream);
         socket.set_tcp_keepalive(&keepalive)?;
         if self.peer.ip().to_canonical().is_loopback() {
             do_not_pace(&socket);
         }
-        Ok(Stream { inner: tokio::net::TcpStream::from_std(self.stream)? })
+        Ok(Stream { inner: Connected::Socket(tokio::net::TcpStream::from_std(stream)?) })
     }
 }
 
 impl Stream {
-    /// Connects to one of the addresses of a host, on the current runtime. Names are looked up anew each time: what runs under
-    /// a name may have moved.
-    ///
-    /// # Errors
-    /// The name has no address, or none of them answers.
-    pub async fn connect(host: &str, port: u16) -> io::Result<Self> {
-        let inner = tokio::net::TcpStream::connect((host, port)).await?;
-        inner.set_nodelay(true)?;
-        Ok(Self { inner })
-    }
-
     /// Takes the socket from its runtime, so that another one can take it over. What was not read stays in it.
     ///
     /// # Errors
     /// The socket broke.
     pub fn detach(self) -> io::Result<Incoming> {
-        let peer = self.inner.peer_addr()?;
-        Ok(Incoming { stream: self.inner.into_std()?, peer })
+        match self.inner {
+            Connected::Socket(stream) => {
+                let peer = stream.peer_addr()?;
+                Ok(Incoming { inner: Detached::Socket(stream.into_std()?), peer })
+            }
+            Connected::Pipe(pipe) => Ok(Incoming { peer: pipe.peer, inner: Detached::Pipe(pipe) }),
+        }
     }
 
     /// Both sides, to be used by one task.
     pub fn split(&mut self) -> (ReadSide<'_>, WriteSide<'_>) {
-        let (read, write) = self.inner.split();
-        (ReadSide(read), WriteSide(write))
+        match &mut self.inner {
+            Connected::Socket(socket) => {
+                let (read, write) = socket.split();
+                (ReadSide(Reading::Socket(read)), WriteSide(Writing::Socket(write)))
+            }
+            Connected::Pipe(pipe) => {
+                (ReadSide(Reading::Pipe(&mut pipe.read)), WriteSide(Writing::Pipe(&mut pipe.write)))
+            }
+        }
     }
 }
 
@@ -167,8 +249,11 @@ impl ReadSide<'_> {
     ///
     /// # Errors
     /// The connection broke.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
+    pub async fn readable(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Reading::Socket(socket) => socket.readable().await,
+            Reading::Pipe(pipe) => pipe.fill_buf().await.map(|_| ()),
+        }
     }
 
     /// Reads what is there into the room that `buffer` has; 0 means that the peer sends no more. Cancel-safe.
@@ -176,7 +261,10 @@ impl ReadSide<'_> {
     /// # Errors
     /// The connection broke.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        self.0.read_buf(buffer).await
+        match &mut self.0 {
+            Reading::Socket(socket) => socket.read_buf(buffer).await,
+            Reading::Pipe(pipe) => pipe.read_buf(buffer).await,
+        }
     }
 }
 
@@ -186,7 +274,10 @@ impl WriteSide<'_> {
     /// # Errors
     /// The connection broke.
     pub async fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(slices).await
+        match &mut self.0 {
+            Writing::Socket(socket) => socket.write_vectored(slices).await,
+            Writing::Pipe(pipe) => pipe.write_vectored(slices).await,
+        }
     }
 
     /// The same for slices that a part of a file follows at once: the kernel may keep what does not fill a packet until then.
@@ -195,7 +286,7 @@ impl WriteSide<'_> {
     /// # Errors
     /// The connection broke.
     pub async fn write_before_file(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let socket: &tokio::net::TcpStream = self.0.as_ref();
+        let Some(socket) = self.socket() else { return self.write(slices).await };
         let flags = i32::try_from(SendFlags::MORE.bits()).unwrap_or(0);
         socket.async_io(Interest::WRITABLE, || SockRef::from(socket).send_vectored_with_flags(slices, flags)).await
     }
@@ -204,17 +295,20 @@ impl WriteSide<'_> {
     ///
     /// # Errors
     /// The connection broke.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.0.writable().await
+    pub async fn writable(&mut self) -> io::Result<()> {
+        match self.socket() {
+            Some(socket) => socket.writable().await,
+            None => Ok(()),
+        }
     }
 
     /// Sends up to `len` bytes of a file from `position` on, as much as the socket takes now, without bringing them into this
     /// process; `None` when it takes nothing. Blocks while the file is read: what is sent should be in the page cache.
     ///
     /// # Errors
-    /// The connection broke, or the file cannot be read or has ended.
+    /// The connection broke, the file cannot be read or has ended, or this is no socket: what stands in for one sees no files.
     pub fn try_send_file(&self, file: BorrowedFd<'_>, position: u64, len: usize) -> io::Result<Option<usize>> {
-        let socket: &tokio::net::TcpStream = self.0.as_ref();
+        let socket = self.socket().ok_or(io::ErrorKind::Unsupported)?;
         let send = || {
             let mut position = position;
             loop {
@@ -236,7 +330,17 @@ impl WriteSide<'_> {
     /// # Errors
     /// The connection broke.
     pub async fn shut_down(&mut self) -> io::Result<()> {
-        self.0.shutdown().await
+        match &mut self.0 {
+            Writing::Socket(socket) => socket.shutdown().await,
+            Writing::Pipe(pipe) => pipe.shutdown().await,
+        }
+    }
+
+    fn socket(&self) -> Option<&tokio::net::TcpStream> {
+        match &self.0 {
+            Writing::Socket(socket) => Some(socket.as_ref()),
+            Writing::Pipe(_) => None,
+        }
     }
 }
 
@@ -247,10 +351,11 @@ mod tests {
     #[tokio::test]
     async fn accepted_sockets_have_the_buffers_asked_for() {
         let config = SocketConfig { backlog: 5, send_buffer: Some(50_000), receive_buffer: Some(40_000) };
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).unwrap();
+        let listener = Transport::System.bind(SocketAddr::from(([127, 0, 0, 1], 0)), &config).unwrap();
         let client = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
         let accepted = listener.accept().await.unwrap();
-        let socket = SockRef::from(&accepted.stream);
+        let Detached::Socket(accepted) = &accepted.inner else { panic!("the system gives sockets") };
+        let socket = SockRef::from(accepted);
         assert!(socket.tcp_congestion().unwrap().starts_with(UNPACED), "nobody on this machine is paced");
         // Linux doubles what it is asked for.
         assert_eq!(socket.send_buffer_size().unwrap(), 100_000);

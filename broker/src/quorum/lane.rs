@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::frame::{self, HelloRequest, HelloResponse, Key};
 use super::proof::{self, Identity};
-use crate::net::transport::{ReadSide, Stream, WriteSide};
+use crate::net::transport::{ReadSide, Stream, Transport, WriteSide};
 
 /// Requests that wait or are under way on one connection.
 pub(super) const QUEUE: usize = 64;
@@ -60,14 +60,15 @@ impl Outgoing {
 /// What the lanes of a node share.
 pub(super) struct Shared {
     pub(super) own: Identity,
+    pub(super) transport: Transport,
     /// An answer that is overdue for this long closes the connection.
     pub(super) overdue: Duration,
     pub(super) chances: Mutex<StdRng>,
 }
 
 impl Shared {
-    pub(super) fn new(own: Identity, overdue: Duration, seed: [u8; 32]) -> Self {
-        Self { own, overdue, chances: Mutex::new(StdRng::from_seed(seed)) }
+    pub(super) fn new(own: Identity, transport: Transport, overdue: Duration, seed: [u8; 32]) -> Self {
+        Self { own, transport, overdue, chances: Mutex::new(StdRng::from_seed(seed)) }
     }
 }
 
@@ -151,7 +152,7 @@ impl Lane {
     async fn establish(&self, node: &QuorumNode) -> Result<Stream, String> {
         let mut refusal = "it has no address".to_owned();
         for endpoint in &node.endpoints {
-            let mut stream = match Stream::connect(&endpoint.host, endpoint.port).await {
+            let mut stream = match self.shared.transport.connect(&endpoint.host, endpoint.port).await {
                 Ok(stream) => stream,
                 Err(error) => {
                     refusal = format!("{}:{}: {error}", endpoint.host, endpoint.port);

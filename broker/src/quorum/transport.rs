@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::frame::Key;
 use super::lane::{Complaint, Lane, NoAnswer, Outgoing, QUEUE, Shared};
 use super::proof::Identity;
+use crate::net::transport::Transport;
 
 /// Nodes that are talked to at most.
 const MAX_NODES: usize = 20_000;
@@ -46,8 +47,8 @@ struct Inner {
 
 impl Peers {
     /// A way to other nodes for this one. Must be called within the runtime that connections are to live on.
-    pub(crate) fn new(own: Identity, overdue: Duration, seed: [u8; 32]) -> Self {
-        let shared = Arc::new(Shared::new(own, overdue, seed));
+    pub(crate) fn new(own: Identity, transport: Transport, overdue: Duration, seed: [u8; 32]) -> Self {
+        let shared = Arc::new(Shared::new(own, transport, overdue, seed));
         Self { inner: Arc::new(Inner { shared, lanes: Mutex::default(), runtime: Handle::current() }) }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 use crate::net::budget::MemoryBudget;
-use crate::net::transport::{Listener, SocketConfig, Stream};
+use crate::net::transport::{SocketConfig, Stream, Transport};
 
 #[test]
 fn partial_writes_keep_the_rest_and_the_charge_until_the_last_byte() {
@@ -34,7 +34,7 @@ fn partial_writes_keep_the_rest_and_the_charge_until_the_last_byte() {
 /// A connected pair; the buffers are so small that nothing big goes in one call.
 async fn pair() -> (Stream, tokio::net::TcpStream) {
     let config = SocketConfig { send_buffer: Some(8 << 10), receive_buffer: None, ..SocketConfig::default() };
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &config).unwrap();
+    let listener = Transport::System.bind("127.0.0.1:0".parse().unwrap(), &config).unwrap();
     let client = tokio::net::TcpSocket::new_v4().unwrap();
     client.set_recv_buffer_size(8 << 10).unwrap();
     let client = client.connect(listener.address()).await.unwrap();
