@@ -99,8 +99,6 @@ pub struct TopicDefaults {
     pub num_partitions: i32,
     /// `default.replication.factor`.
     pub replication_factor: i16,
-    /// Replicas of a partition that can be honoured.
-    pub max_replication_factor: i16,
     /// `min.insync.replicas`, where neither the topic nor the cluster has a value set at run time. It must be the same on all
     /// nodes: leaders and the controller draw conclusions from it (KIP-966).
     pub min_insync_replicas: usize,
@@ -108,12 +106,7 @@ pub struct TopicDefaults {
 
 impl Default for TopicDefaults {
     fn default() -> Self {
-        TopicDefaults {
-            num_partitions: 1,
-            replication_factor: 1,
-            max_replication_factor: i16::MAX,
-            min_insync_replicas: 1,
-        }
+        TopicDefaults { num_partitions: 1, replication_factor: 1, min_insync_replicas: 1 }
     }
 }
 

@@ -32,16 +32,6 @@ pub enum PlacementError {
         /// Brokers that there are.
         registered: usize,
     },
-    /// More replicas than are kept in step.
-    #[error(
-        "A replication factor of {wanted} is not served: partitions have {most} replica(s) at most in this version."
-    )]
-    NotServed {
-        /// Replicas wanted.
-        wanted: usize,
-        /// Replicas that can be honoured.
-        most: usize,
-    },
     /// No broker that could lead.
     #[error("A partition with {0} replica(s) cannot be placed: all brokers are fenced.")]
     AllFenced(usize),
@@ -70,14 +60,6 @@ pub enum AssignmentError {
     /// None of the brokers could lead.
     #[error("No broker assigned to partition {0} is alive: all are fenced or shutting down.")]
     NoneAlive(i32),
-    /// More replicas than are kept in step.
-    #[error("The assignment has {wanted} replicas for a partition: {most} are served at most in this version.")]
-    NotServed {
-        /// Replicas wanted.
-        wanted: usize,
-        /// Replicas that can be honoured.
-        most: usize,
-    },
     /// Partition numbers with gaps.
     #[error("Partitions of a manual assignment must be numbered 0, 1, 2 and so on.")]
     NotConsecutive,

@@ -15,9 +15,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of `node` that comes back quickly when the node does.
 pub fn config(node: &Node) -> ClientConfig {
+    config_of(std::slice::from_ref(node))
+}
+
+/// A client of several nodes of one cluster.
+pub fn config_of(nodes: &[Node]) -> ClientConfig {
     let mut config = ClientConfig::new();
+    let addresses: Vec<_> = nodes.iter().map(Node::bootstrap).collect();
     config
-        .set("bootstrap.servers", node.bootstrap())
+        .set("bootstrap.servers", addresses.join(","))
         .set("reconnect.backoff.ms", "10")
         .set("reconnect.backoff.max.ms", "50")
         .set("log_level", "2");

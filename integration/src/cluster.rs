@@ -7,6 +7,7 @@ use goatq_protocol::message::create_topics::CreatableTopic;
 use goatq_protocol::message::describe_quorum::{
     DescribeQuorumPartition, DescribeQuorumRequestPartition, DescribeQuorumRequestTopic,
 };
+use goatq_protocol::message::metadata::MetadataResponsePartition;
 use goatq_protocol::message::{CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse};
 use goatq_protocol::wire::Request;
 
@@ -32,15 +33,37 @@ impl Cluster {
     /// # Errors
     /// A node does not start.
     pub fn start(count: usize) -> anyhow::Result<Self> {
+        Self::start_with(count, &[])
+    }
+
+    /// Starts `count` nodes that form a quorum, each with these settings (`key=value`) besides.
+    ///
+    /// # Errors
+    /// A node does not start.
+    pub fn start_with(count: usize, more: &[&str]) -> anyhow::Result<Self> {
         let ports = (0..count).map(|_| free_port()).collect::<anyhow::Result<Vec<_>>>()?;
         let voters: Vec<_> = (1..).zip(&ports).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
         let mut cluster = Self { nodes: Vec::new(), voters: voters.join(",") };
         for (id, port) in (1..).zip(&ports) {
             let settings = cluster.settings(id, CLUSTER_ID);
-            let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+            let settings: Vec<_> = settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
             cluster.nodes.push(Node::start_beside(Some(&format!("CONTROLLER://127.0.0.1:{port}")), &settings)?);
         }
         Ok(cluster)
+    }
+
+    /// The node with this id.
+    pub fn node(&mut self, id: i32) -> &mut Node {
+        let at = usize::try_from(id - 1).unwrap_or(usize::MAX);
+        &mut self.nodes[at]
+    }
+
+    /// A node that runs.
+    ///
+    /// # Errors
+    /// None does.
+    pub fn any(&self) -> anyhow::Result<&Node> {
+        self.nodes.iter().find(|node| node.pid().is_some()).context("no node runs")
     }
 
     fn settings(&self, id: i32, cluster_id: &str) -> Vec<String> {
@@ -122,6 +145,17 @@ pub fn create_topic(
 /// The node does not answer.
 pub fn metadata(node: &Node) -> anyhow::Result<MetadataResponse> {
     ask(node, &MetadataRequest { topics: None, ..MetadataRequest::default() }, 12)
+}
+
+/// A partition as a node tells it; `None` while the node does not know it.
+///
+/// # Errors
+/// The node does not answer.
+pub fn partition(node: &Node, topic: &str, index: i32) -> anyhow::Result<Option<MetadataResponsePartition>> {
+    let topics = metadata(node)?.topics;
+    let found = topics.into_iter().find(|found| found.name.as_deref() == Some(topic));
+    let mut partitions = found.into_iter().flat_map(|found| found.partitions);
+    Ok(partitions.find(|partition| partition.partition_index == index))
 }
 
 /// The quorum, as a node tells it.

@@ -3,6 +3,7 @@
 //! - [`node`]: starts, kills and restarts a `goatq` of its own, with its own port and its own folder.
 //! - [`cluster`]: several of them that form a cluster.
 //! - [`client`]: librdkafka as the tests use it.
+//! - [`workload`]: load on a topic, and what was acknowledged of it.
 //! - [`peer`]: one raw connection.
 //! - [`ledger`]: what a client was told, against what the log says afterwards.
 //! - [`crash_image`]: power cuts, on real file systems.
@@ -17,3 +18,4 @@ pub mod crash_image;
 pub mod ledger;
 pub mod node;
 pub mod peer;
+pub mod workload;

@@ -60,9 +60,9 @@ fn three_nodes_are_one_cluster() {
         })
         .unwrap();
     }
-    let (code, message) = create_topic(&cluster.nodes[0], "copied", 1, 2).unwrap();
+    let (code, message) = create_topic(&cluster.nodes[0], "too-wide", 1, 4).unwrap();
     assert_eq!(code, ErrorCode::InvalidReplicationFactor.code());
-    assert!(message.unwrap().contains("A replication factor of 2 is not served"));
+    assert!(message.unwrap().contains("A replication factor of 4 needs 4 brokers"));
 
     let told = metadata(&cluster.nodes[1]).unwrap();
     let topic = told.topics.iter().find(|topic| topic.name.as_deref() == Some("one")).unwrap();

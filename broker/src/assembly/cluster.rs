@@ -33,7 +33,6 @@ use crate::quorum::service::{PeerService, Ready};
 use crate::quorum::transport::Peers;
 use crate::threads::offload::Offload;
 use crate::threads::workers::Workers;
-use crate::topics::auto_create::MAX_REPLICATION_FACTOR;
 
 /// Bytes that requests of other nodes may hold together, beside what clients may hold. The longest fits.
 const PEER_MEMORY: usize = MAX_REQUEST + (64 << 20);
@@ -128,7 +127,6 @@ fn cluster_config(
         topic_defaults: TopicDefaults {
             num_partitions: config.topics.num_partitions,
             replication_factor: config.topics.default_replication_factor.unwrap_or(1),
-            max_replication_factor: MAX_REPLICATION_FACTOR,
             ..TopicDefaults::default()
         },
         timing,

@@ -24,6 +24,7 @@ const NO_AUTHORIZER: &str = "Authorisation is not part of this version: every cl
     and keep the listeners on loopback.";
 const NO_CONSUMER_PROTOCOL: &str = "The consumer group protocol of KIP-848 is not served; groups use the classic one.";
 const NO_CORDON: &str = "Log directories cannot be cordoned yet.";
+const NO_DIRECTORY_FAILURE: &str = "A node with a failed log directory stops; the others take over at once.";
 const NO_JAVA: &str = "Names a Java class, which this broker cannot load.";
 const NO_PROVIDERS: &str = "Config providers are Java classes, which this broker cannot load. Give values by file, \
     environment (GOATQ_...) or --set.";
@@ -36,22 +37,28 @@ const NO_SHARE: &str = "Share groups (KIP-932) are not served.";
 const NO_STREAMS: &str = "Streams groups (KIP-1071) are not served.";
 const NO_TELEMETRY: &str = "Client telemetry (KIP-714) is not served.";
 const NO_TIERING: &str = "Tiered storage is not served: all data stays on local disks.";
+const NO_THROTTLES: &str = "Replication is not throttled.";
 const NO_TRANSACTIONS: &str = "Transactions are not served; idempotent producers are.";
 const NO_UNSTABLE: &str = "Unstable versions are not served.";
 const FIXED_VOTERS: &str = "The controllers of a cluster are those of controller.quorum.voters in this version; others \
     cannot join them.";
-const ONE_REPLICA: &str = "A partition has one replica in this version: there is nobody to replicate it to.";
 const OWN_BUFFERS: &str = "Compaction works with small buffers of a fixed size.";
 const OWN_CHECKPOINTS: &str = "Checkpoints are written within a second once 16 MiB or a minute of unproven data is there, \
     and whenever the start of a log moves.";
 const OWN_METADATA_LOG: &str = "The metadata log decides on its own segments and snapshots.";
 const OWN_METRICS: &str =
     "Metrics are counted since the start and read at /metrics; there are no samples to configure.";
+const OWN_LEADERS: &str =
+    "A broker that comes back does not take back what it led: leaders move when somebody asks for an election.";
+const OWN_FETCHERS: &str = "Each follower has one connection to each leader, for all partitions.";
 const OWN_PURGATORY: &str = "Finished operations leave the purgatory at once; there is nothing to purge.";
 const OWN_RAFT: &str = "The active controller sends what the others need as soon as it is there; there is no fetching, lingering \
     or sampling to configure.";
 const OWN_RUNTIME: &str = "Groups run on the threads that serve connections, with group commit of the log instead of a \
     linger and buffers of their own.";
+const OWN_SOCKETS: &str =
+    "Sockets between brokers are made as the system makes them, within replica.socket.timeout.ms.";
+const OWN_START: &str = "Every listener is opened at the start; what comes before the node is ready waits.";
 const OWN_THREADS: &str = "There is no pool of this kind: the thread that reads a request also does its work (see \
     num.network.threads), bounded by queued.max.request.bytes and max.in.flight.requests.per.connection.";
 

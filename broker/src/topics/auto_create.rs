@@ -12,9 +12,6 @@ use goatq_protocol::Uuid;
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::metadata::applied::Applied;
 
-/// Replicas of a partition that can be honoured: partitions are not replicated in this version.
-pub(crate) const MAX_REPLICATION_FACTOR: i16 = 1;
-
 /// A topic that the broker keeps its own records in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InternalTopic {
@@ -45,10 +42,7 @@ impl InternalTopic {
                 let text = |text: &str| Some(ByteString::from(text));
                 NewTopic {
                     partitions: offsets.partitions,
-                    replication_factor: offsets
-                        .replication_factor
-                        .min(alive_brokers(image))
-                        .min(MAX_REPLICATION_FACTOR),
+                    replication_factor: offsets.replication_factor.min(alive_brokers(image)),
                     configs: vec![
                         ("cleanup.policy".into(), text("compact")),
                         ("compression.type".into(), text(codec)),
@@ -70,7 +64,7 @@ fn alive_brokers(image: &MetadataImage) -> i16 {
 /// Replicas of a topic that is created without a number: what was configured, else as many as there are brokers, at most
 /// three.
 pub(crate) fn default_replication_factor(config: &BrokerConfig, image: &MetadataImage) -> i16 {
-    config.topics.default_replication_factor.unwrap_or_else(|| alive_brokers(image).min(3).min(MAX_REPLICATION_FACTOR))
+    config.topics.default_replication_factor.unwrap_or_else(|| alive_brokers(image).min(3))
 }
 
 /// Why a topic was not created.

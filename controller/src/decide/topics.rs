@@ -247,11 +247,6 @@ fn checked_configs(topic: &NewTopic, cx: &Context<'_>) -> Result<BTreeMap<String
     Ok(configs)
 }
 
-/// Replicas of a partition that can be honoured.
-fn most(cx: &Context<'_>) -> usize {
-    usize::try_from(cx.defaults.max_replication_factor).unwrap_or(0)
-}
-
 /// The replicas of every partition of a new topic.
 fn replicas(topic: &NewTopic, cx: &mut Context<'_>) -> Result<Vec<Vec<i32>>, CreateTopicError> {
     if !topic.assignments.is_empty() {
@@ -267,11 +262,7 @@ fn replicas(topic: &NewTopic, cx: &mut Context<'_>) -> Result<Vec<Vec<i32>>, Cre
         partitions => partitions,
     };
     let partitions = usize::try_from(partitions).ok().filter(|count| *count > 0).ok_or(CreateTopicError::Partitions)?;
-    let replicas = placement::place(&cx.image.brokers, partitions, factor, cx.entropy)?;
-    match most(cx) {
-        most if factor > most => Err(PlacementError::NotServed { wanted: factor, most }.into()),
-        _ => Ok(replicas),
-    }
+    Ok(placement::place(&cx.image.brokers, partitions, factor, cx.entropy)?)
 }
 
 fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateTopicError> {
@@ -285,9 +276,6 @@ fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateT
     let mut factor = None;
     for assignment in &topic.assignments {
         placement::check_assignment(&cx.image.brokers, &assignment.brokers, factor)?;
-        if assignment.brokers.len() > most(cx) {
-            return Err(AssignmentError::NotServed { wanted: assignment.brokers.len(), most: most(cx) }.into());
-        }
         factor = Some(assignment.brokers.len());
         if by_number.insert(assignment.partition, &assignment.brokers).is_some() {
             return Err(AssignmentError::NotConsecutive.into());

@@ -146,7 +146,6 @@ impl World {
                 self.defaults = TopicDefaults {
                     num_partitions: line.number("partitions", 1),
                     replication_factor: line.number("rf", 1),
-                    max_replication_factor: line.number("most", i16::MAX),
                     min_insync_replicas: line.number("min-insync", 1),
                 };
                 String::new()

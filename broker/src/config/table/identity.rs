@@ -1,6 +1,6 @@
 //! Who the node is, and the metadata quorum.
 
-use super::{FIXED_VOTERS, NO_QUOTAS, ONE_REPLICA, OWN_METADATA_LOG, OWN_RAFT};
+use super::{FIXED_VOTERS, NO_QUOTAS, OWN_METADATA_LOG, OWN_RAFT, OWN_START};
 use crate::config::key::Valid::{Any, AtLeast, ListOf};
 use crate::config::key::keys;
 
@@ -42,7 +42,7 @@ keys! { pub(super) KEYS:
     "controller.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "controller.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "controller.socket.timeout.ms" Int Some("30000"), Medium ReadOnly Any, Inert OWN_RAFT;
-    "early.start.listeners" List None, High ReadOnly Any, Inert ONE_REPLICA;
+    "early.start.listeners" List None, High ReadOnly Any, Inert OWN_START;
     "initial.broker.registration.timeout.ms" Int Some("60000"), Medium ReadOnly Any, Inert
         "A broker that does not reach the controllers goes on trying, and says so.";
     "internal.metadata.delete.delay.millis" Long Some("60000"), Low ReadOnly Any, Inert OWN_METADATA_LOG;

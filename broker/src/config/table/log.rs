@@ -1,6 +1,6 @@
 //! Logs and the directories they lie in.
 
-use super::{NO_CORDON, ONE_REPLICA, OWN_CHECKPOINTS};
+use super::{NO_CORDON, NO_DIRECTORY_FAILURE, OWN_CHECKPOINTS};
 use crate::config::key::Valid::{Any, AtLeast, Between, GzipLevel, OneOf};
 use crate::config::key::keys;
 
@@ -18,7 +18,7 @@ keys! { pub(super) KEYS:
     "cordoned.log.dirs" List Some(""), Medium ReadOnly Any, Refused NO_CORDON;
     "log.dir" List Some("goatq-data"), High ReadOnly Any, Honoured
         "Directory of the data, when log.dirs is not set.";
-    "log.dir.failure.timeout.ms" Long Some("30000"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "log.dir.failure.timeout.ms" Long Some("30000"), Low ReadOnly AtLeast(1), Inert NO_DIRECTORY_FAILURE;
     "log.dir.reserve.bytes" Long Some("1073741824"), Medium ReadOnly AtLeast(0), Honoured
         "Free space in bytes below which a log directory refuses records from producers, so that deletion, offsets \
          and metadata can go on. Ends by itself when space is back.";

@@ -1,6 +1,6 @@
 //! Listeners, connections, requests.
 
-use super::{ONE_REPLICA, OWN_THREADS};
+use super::{OWN_SOCKETS, OWN_THREADS};
 use crate::config::key::Valid::{Any, AtLeast, OneOf};
 use crate::config::key::keys;
 
@@ -50,8 +50,8 @@ keys! { pub(super) KEYS:
     "security.inter.broker.protocol" Text Some("PLAINTEXT"),
         Medium ReadOnly OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Honoured
         "Alternative to inter.broker.listener.name: the listener with this protocol. This version serves PLAINTEXT.";
-    "socket.connection.setup.timeout.max.ms" Long Some("30000"), Medium ReadOnly Any, Inert ONE_REPLICA;
-    "socket.connection.setup.timeout.ms" Long Some("10000"), Medium ReadOnly Any, Inert ONE_REPLICA;
+    "socket.connection.setup.timeout.max.ms" Long Some("30000"), Medium ReadOnly Any, Inert OWN_SOCKETS;
+    "socket.connection.setup.timeout.ms" Long Some("10000"), Medium ReadOnly Any, Inert OWN_SOCKETS;
     "socket.listen.backlog.size" Int Some("50"), Medium ReadOnly AtLeast(1), Honoured
         "Connections that may wait to be accepted, up to the limit of the system. Defaults to 4096.";
     "socket.receive.buffer.bytes" Int Some("102400"), High ReadOnly Any, Honoured

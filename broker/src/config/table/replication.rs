@@ -1,19 +1,19 @@
 //! Replication and quotas.
 
-use super::{NO_JAVA, NO_QUOTAS, ONE_REPLICA};
+use super::{NO_JAVA, NO_QUOTAS, NO_THROTTLES, OWN_CHECKPOINTS, OWN_FETCHERS, OWN_LEADERS, OWN_SOCKETS};
 use crate::config::key::Valid::{Any, AtLeast};
 use crate::config::key::keys;
 
 keys! { pub(super) KEYS:
-    "alter.log.dirs.replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
-    "alter.log.dirs.replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
-    "auto.leader.rebalance.enable" Boolean Some("true"), High ReadOnly Any, Inert ONE_REPLICA;
+    "alter.log.dirs.replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_THROTTLES;
+    "alter.log.dirs.replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_THROTTLES;
+    "auto.leader.rebalance.enable" Boolean Some("true"), High ReadOnly Any, Inert OWN_LEADERS;
     "client.quota.callback.class" Class None, Low ReadOnly Any, Refused NO_JAVA;
     "controlled.shutdown.enable" Boolean Some("true"), Medium ReadOnly Any, Honoured
         "Whether a broker gives up what it leads before it stops.";
-    "leader.imbalance.check.interval.seconds" Long Some("300"), High ReadOnly AtLeast(1), Inert ONE_REPLICA;
-    "num.replica.alter.log.dirs.threads" Int None, High ReadOnly Any, Inert ONE_REPLICA;
-    "num.replica.fetchers" Int Some("1"), High ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "leader.imbalance.check.interval.seconds" Long Some("300"), High ReadOnly AtLeast(1), Inert OWN_LEADERS;
+    "num.replica.alter.log.dirs.threads" Int None, High ReadOnly Any, Inert OWN_FETCHERS;
+    "num.replica.fetchers" Int Some("1"), High ReadOnly AtLeast(1), Inert OWN_FETCHERS;
     "quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_QUOTAS;
     "replica.fetch.backoff.ms" Int Some("1000"), Medium ReadOnly AtLeast(0), Honoured
@@ -26,14 +26,14 @@ keys! { pub(super) KEYS:
         "Bytes that a follower asks for at a time, all partitions together.";
     "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Honoured
         "How long a leader waits for something to answer a follower.";
-    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert OWN_CHECKPOINTS;
     "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly AtLeast(1), Honoured
         "A follower that has not caught up with its leader for so long is not in sync.";
     "replica.selector.class" Text None, Medium ReadOnly Any, Refused NO_JAVA;
-    "replica.socket.receive.buffer.bytes" Int Some("65536"), High ReadOnly Any, Inert ONE_REPLICA;
+    "replica.socket.receive.buffer.bytes" Int Some("65536"), High ReadOnly Any, Inert OWN_SOCKETS;
     "replica.socket.timeout.ms" Int Some("30000"), High ReadOnly Any, Honoured
         "How long a follower waits for an answer before it connects anew.";
-    "replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
-    "replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert ONE_REPLICA;
-    "unclean.leader.election.interval.ms" Long Some("300000"), Medium ReadOnly AtLeast(1), Inert ONE_REPLICA;
+    "replication.quota.window.num" Int Some("11"), Low ReadOnly AtLeast(1), Inert NO_THROTTLES;
+    "replication.quota.window.size.seconds" Int Some("1"), Low ReadOnly AtLeast(1), Inert NO_THROTTLES;
+    "unclean.leader.election.interval.ms" Long Some("300000"), Medium ReadOnly AtLeast(1), Inert OWN_LEADERS;
 }

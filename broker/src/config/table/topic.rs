@@ -1,6 +1,6 @@
 //! Keys of topics.
 
-use super::{NO_SHARE, NO_TIERING, ONE_REPLICA};
+use super::{NO_SHARE, NO_THROTTLES, NO_TIERING};
 use crate::config::key::Valid::{Any, AtLeast, Between, GzipLevel, ListOf, OneOf, Ratio, ThrottledReplicas};
 use crate::config::key::keys;
 
@@ -30,10 +30,10 @@ keys! { pub(super) KEYS:
         "Records after which the log is synced when durability is page-cache.";
     "flush.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(0), Honoured
         "Time after which unsynced records are synced when durability is page-cache.";
-    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert ONE_REPLICA;
+    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert NO_THROTTLES;
     "index.interval.bytes" Int Some("4096"), Medium Cluster AtLeast(0), Honoured
         "Bytes of records between two entries of the offset index.";
-    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert ONE_REPLICA;
+    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert NO_THROTTLES;
     "local.retention.bytes" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "local.retention.ms" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "max.compaction.lag.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(1), Honoured
