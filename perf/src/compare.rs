@@ -252,7 +252,7 @@ impl<'a> Bench<'a> {
             }
             if !self.args.no_floor && !workload.floor.is_empty() {
                 let names = workload.floor.iter().map(String::as_str).collect();
-                let floor = limit::lines(&self.args.limit_scope(), &names)?;
+                let floor = limit::lines(&self.args.limit_scope(&workload), &names)?;
                 comparison.add(Measured { floor, ..empty(&workload) });
             }
         }
@@ -307,9 +307,11 @@ fn empty(workload: &Workload) -> Measured {
 }
 
 impl CompareArgs {
-    fn limit_scope(&self) -> limit::Scope {
+    /// The floor is measured for as long as the brokers: what memory and disk do at first and what they do later differ.
+    fn limit_scope(&self, workload: &Workload) -> limit::Scope {
         let dir: PathBuf = self.dir.clone();
-        limit::Scope { dir, time: self.floor_seconds, bytes: self.floor_bytes, frame: 64 << 10 }
+        let time = self.floor_seconds.unwrap_or(Duration::from_secs_f64(workload.duration_s.clamp(0.1, 10.0)));
+        limit::Scope { dir, time, bytes: self.floor_bytes, frame: 64 << 10 }
     }
 }
 

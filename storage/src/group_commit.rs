@@ -148,10 +148,9 @@ impl DirtyMark {
         self.shared.begin_history()
     }
 
-    /// Whether an append of so many bytes is to be staged, in a log that has nothing staged. `synced`: it counts only once it is
-    /// durable.
-    pub(crate) fn stages(&self, bytes: u64, synced: bool) -> bool {
-        self.shared.journal.as_ref().is_some_and(|journal| journal.stages(bytes, synced))
+    /// Whether an append of so many bytes that waits for a sync is to be staged, in a log that has nothing staged.
+    pub(crate) fn stages(&self, bytes: u64) -> bool {
+        self.shared.journal.as_ref().is_some_and(|journal| journal.stages(bytes))
     }
 
     /// Bytes that the logs of the directory have staged: each adds and takes away its own.

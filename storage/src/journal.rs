@@ -60,8 +60,6 @@ pub struct JournalLimits {
     pub small_bytes: usize,
     /// Bytes up to which it does unless hardly any slot is free.
     pub large_bytes: usize,
-    /// Bytes from which one that waits for no sync does; `usize::MAX` for never.
-    pub unsynced_bytes: usize,
     /// Bytes of a log that only the journal has from which they are written to its segment.
     pub late_bytes: u64,
     /// Bytes from which they are written past the page cache.
@@ -81,7 +79,6 @@ impl Default for JournalLimits {
             slots: 8,
             small_bytes: 4 << 10,
             large_bytes: 1 << 20,
-            unsynced_bytes: usize::MAX,
             late_bytes: 1 << 20,
             direct_bytes: 256 << 10,
             frame_bytes: 4 << 20,
@@ -98,7 +95,6 @@ impl JournalLimits {
         slots: 0,
         small_bytes: 0,
         large_bytes: 0,
-        unsynced_bytes: 0,
         late_bytes: 0,
         direct_bytes: 0,
         frame_bytes: 0,
@@ -250,8 +246,6 @@ pub struct Journal {
     scarce: AtomicBool,
     /// Slots, for [`Journal::is_ready`] without a lock.
     ready: AtomicUsize,
-    /// The disk refuses direct writes: only what waits for a sync gains by frames.
-    indirect: AtomicBool,
     /// What earlier lives left in the slots' files is known to be of earlier incarnations.
     known: bool,
     /// Segment files that were synced at the start, by log and base offset.
@@ -293,7 +287,6 @@ impl Journal {
             wanted: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
             ready: AtomicUsize::new(0),
-            indirect: AtomicBool::new(false),
             synced: Mutex::new(synced),
             counters: Counters::default(),
         };
@@ -305,21 +298,10 @@ impl Journal {
         self.synced.lock().remove(log).unwrap_or_default()
     }
 
-    /// Whether an append of so many bytes is left to the journal, in a log that has nothing there. `synced`: it counts only once
-    /// it is durable.
-    pub(crate) fn stages(&self, bytes: u64, synced: bool) -> bool {
+    /// Whether an append of so many bytes that waits for a sync is left to the journal, in a log that has nothing there.
+    pub(crate) fn stages(&self, bytes: u64) -> bool {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        if !synced && (bytes < self.limits.unsynced_bytes || self.indirect.load(Ordering::Relaxed)) {
-            return false;
-        }
-        if !self.is_ready() {
-            if !synced {
-                // No turn will miss it.
-                self.missed();
-            }
-            return false;
-        }
-        choice::stages(bytes, synced, self.rule(), self.scarce.load(Ordering::Relaxed))
+        self.is_ready() && choice::stages(bytes, self.rule(), self.scarce.load(Ordering::Relaxed))
     }
 
     /// Bytes that logs may have staged together.
@@ -333,8 +315,7 @@ impl Journal {
     }
 
     fn rule(&self) -> Rule {
-        let JournalLimits { small_bytes, large_bytes, unsynced_bytes, .. } = self.limits;
-        Rule { small: small_bytes, large: large_bytes, unsynced: unsynced_bytes }
+        Rule { small: self.limits.small_bytes, large: self.limits.large_bytes }
     }
 
     /// Whether frames can be written. To be asked before the logs of a turn are: a history that ends later is then known to be

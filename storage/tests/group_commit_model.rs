@@ -465,7 +465,6 @@ const JOURNAL: JournalLimits = JournalLimits {
     slots: 3,
     small_bytes: 80,
     large_bytes: 200,
-    unsynced_bytes: 0,
     late_bytes: 5,
     direct_bytes: 0,
     frame_bytes: 4096,

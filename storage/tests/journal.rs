@@ -130,7 +130,6 @@ impl World {
             slots: rng.random_range(2..5),
             small_bytes: rng.random_range(100..2000),
             large_bytes: [2000, 20_000][rng.random_range(0..2)],
-            unsynced_bytes: [0, 300, 4000][rng.random_range(0..3)],
             late_bytes: rng.random_range(0..12_000),
             direct_bytes: [0, 4096, 100_000][rng.random_range(0..3)],
             frame_bytes: 16 << 10,

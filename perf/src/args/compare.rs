@@ -49,9 +49,9 @@ pub(crate) struct CompareArgs {
     /// Leaves out the floor (see `limit`)
     #[arg(long)]
     pub(crate) no_floor: bool,
-    /// Seconds of each line of the floor in each round
-    #[arg(long, default_value = "1", value_parser = parse_seconds)]
-    pub(crate) floor_seconds: Duration,
+    /// Seconds of each line of the floor in each round; as long as the workload, at most 10, unless given
+    #[arg(long, value_parser = parse_seconds)]
+    pub(crate) floor_seconds: Option<Duration>,
     /// Bytes of the sustained lines of the floor in each round
     #[arg(long, default_value = "2g", value_parser = parse_amount)]
     pub(crate) floor_bytes: u64,

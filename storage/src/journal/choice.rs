@@ -3,8 +3,7 @@
 //! A frame costs less than the sync of one file and takes any number of logs, and what is in one may be written late, in large
 //! pieces; but it is written twice. A disk that keeps up with that, which shows in slots that are free, gains by it for all but the
 //! largest appends. On a disk that does not keep up only small appends go to the journal, since a sync for few bytes is the
-//! dearest way to write them. An append that need not be synced gains only where the page cache would cost more than two writes
-//! past it.
+//! dearest way to write them. Appends that need no sync gain nothing: two writes past the page cache cost more than one into it.
 
 /// Sizes that decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +12,6 @@ pub(crate) struct Rule {
     pub(crate) small: usize,
     /// Up to so many while it does not fill.
     pub(crate) large: usize,
-    /// From so many on also where nobody waits for a sync.
-    pub(crate) unsynced: usize,
 }
 
 /// What the journal can take.
@@ -39,10 +36,9 @@ pub(crate) enum Way {
     Files,
 }
 
-/// Whether an append of so many bytes is left to the journal, in a log that has nothing there. `synced`: it counts only once it is
-/// durable.
-pub(crate) fn stages(bytes: usize, synced: bool, rule: Rule, scarce: bool) -> bool {
-    bytes <= most(rule, scarce) && (synced || bytes >= rule.unsynced)
+/// Whether an append of so many bytes that waits for a sync is left to the journal, in a log that has nothing there.
+pub(crate) fn stages(bytes: usize, rule: Rule, scarce: bool) -> bool {
+    bytes <= if scarce { rule.small } else { rule.large.max(rule.small) }
 }
 
 /// The way of each log of a turn, given the bytes that each has for the journal.
@@ -63,15 +59,11 @@ pub(crate) fn choose(offers: impl Iterator<Item = usize>, rule: Rule, room: Room
         .collect()
 }
 
-fn most(rule: Rule, scarce: bool) -> usize {
-    if scarce { rule.small } else { rule.large.max(rule.small) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { small: 4_000, large: 100_000, unsynced: 30_000 };
+    const RULE: Rule = Rule { small: 4_000, large: 100_000 };
     const ROOM: Room = Room { frame: 150_000, longest: 200_000, scarce: false };
 
     fn chosen(offers: &[usize], room: Room) -> Vec<Way> {
@@ -80,16 +72,9 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_sync_is_staged_unless_it_is_large() {
-        let staged = |scarce| [100, 4_000, 4_001, 100_000, 100_001].map(|bytes| stages(bytes, true, RULE, scarce));
+        let staged = |scarce| [100, 4_000, 4_001, 100_000, 100_001].map(|bytes| stages(bytes, RULE, scarce));
         assert_eq!(staged(false), [true, true, true, true, false]);
         assert_eq!(staged(true), [true, true, false, false, false]);
-    }
-
-    #[test]
-    fn what_waits_for_no_sync_is_staged_if_it_is_large_enough() {
-        let staged = |scarce| [100, 29_999, 30_000, 100_000, 100_001].map(|bytes| stages(bytes, false, RULE, scarce));
-        assert_eq!(staged(false), [false, false, true, true, false]);
-        assert_eq!(staged(true), [false; 5]);
     }
 
     #[test]

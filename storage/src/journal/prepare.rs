@@ -67,7 +67,6 @@ impl Journal {
         let file: Arc<dyn DirectFile> = self.disk.open_direct(&path, DirectMode::Durable)?;
         self.disk.sync_dir(&self.dir)?;
         if slot == 0 && !file.is_direct() {
-            self.indirect.store(true, Ordering::Relaxed);
             tracing::info!(
                 dir = %self.dir.display(),
                 "this file system has no direct writes: the journal is written through the page cache and synced"

@@ -7,7 +7,7 @@
 //! cache. What is less than a block at either end goes through it, so that no page is ever written both ways at once.
 //!
 //! What is staged has its offsets, is in the indexes, and is in no file: [`State::written`](super::state::State::written) says how
-//! far the files go. It counts, with either durability, once it is *framed*: all of it is in the journal. Readers find it in the
+//! far the files go. It counts once it is *framed*: all of it is in the journal. Readers find it in the
 //! tail, which keeps all that is not written. The batches of a log are written in their order: as long as something is staged, all
 //! that comes is staged behind it.
 
@@ -265,7 +265,7 @@ impl Log {
             // What is in memory is bounded. While group commit writes, it is about to become less.
             return !self.mark.has_staged_enough() || !matches!(self.settle(state), Ok(true));
         }
-        !self.mark.has_staged_enough() && self.mark.stages(bytes, state.waits_for_syncs())
+        state.waits_for_syncs() && !self.mark.has_staged_enough() && self.mark.stages(bytes)
     }
 
     /// Takes batches on at the end of the growing segment; `kept` are their bytes.

@@ -143,7 +143,6 @@ fn small_journal(rng: &mut StdRng) -> JournalLimits {
         slots: rng.random_range(1..5),
         small_bytes: rng.random_range(0..2000),
         large_bytes: rng.random_range(0..8000),
-        unsynced_bytes: [0, 300, 5000][rng.random_range(0..3)],
         late_bytes: rng.random_range(0..20_000),
         direct_bytes: [0, 4096, 100_000][rng.random_range(0..3)],
         frame_bytes: 8192,
