@@ -131,6 +131,7 @@ fn answer(result: Result<AlteredPartition, AlterPartitionError>) -> IsrAnswer {
             | AlterPartitionError::UnknownPartition
             | AlterPartitionError::FencedLeaderEpoch(_)
             | AlterPartitionError::InvalidUpdateVersion(_)
+            | AlterPartitionError::NewLeaderElected
             | AlterPartitionError::Invalid(_),
         ) => IsrAnswer::Superseded,
     }

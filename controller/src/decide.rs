@@ -26,6 +26,7 @@ pub mod elect_leaders;
 pub mod features;
 pub mod partitions;
 pub mod producer_ids;
+pub mod reassign;
 pub mod topics;
 
 /// Partitions that one request may create, as in Kafka. What asks for more is refused before anything is computed.

@@ -7,6 +7,9 @@
 //! whoever left the ISR meanwhile, or last before, has all that was ever committed: it is in the ELR and may lead. A replica that was
 //! started anew may have lost what was not synced and is in neither; one that is the last in sync stays there, or nobody could lead.
 //! Once enough replicas are in sync again the ELR is empty.
+//!
+//! **Reassignment** (KIP-455). While it lasts, a partition has the replicas that it shall have and behind them those that it is to lose.
+//! It ends when all that it shall have are in sync.
 
 use crate::{
     image::{NO_LEADER, PartitionImage},
@@ -55,6 +58,46 @@ pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wa
         Some(leader) if wanted == Wanted::Unclean => Elected { leader, unclean: true },
         _ => elected(NO_LEADER),
     }
+}
+
+/// The replicas of a partition while, or after, it is reassigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassigned {
+    /// All of them: those it shall have in order of preference, and behind them those it is to lose.
+    pub replicas: Vec<i32>,
+    /// Those that come, in ascending order.
+    pub adding: Vec<i32>,
+    /// Those that go, in ascending order.
+    pub removing: Vec<i32>,
+}
+
+impl Reassigned {
+    /// What a partition is on its way to `target`. What an unfinished reassignment was adding and is not wanted any more goes at once:
+    /// the replicas that the partition had before stay until the end.
+    pub fn to(partition: &PartitionImage, target: &[i32]) -> Self {
+        let had = partition.assigned_replicas();
+        let without = |these: &[i32], those: &[i32]| {
+            let mut left: Vec<i32> = these.iter().copied().filter(|replica| !those.contains(replica)).collect();
+            left.sort_unstable();
+            left
+        };
+        let (adding, removing) = (without(target, &had), without(&had, target));
+        Reassigned { replicas: target.iter().chain(&removing).copied().collect(), adding, removing }
+    }
+
+    /// What a partition is when the reassignment under way is taken back.
+    pub fn back(partition: &PartitionImage) -> Self {
+        Reassigned { replicas: partition.assigned_replicas(), adding: Vec::new(), removing: Vec::new() }
+    }
+}
+
+/// The directories of `replicas`: those that they have, or what `new` says.
+fn directories(before: &PartitionImage, replicas: &[i32], new: impl Fn(i32) -> Uuid) -> Vec<Uuid> {
+    let known = |replica: &i32| {
+        let at = before.replicas.iter().position(|other| other == replica)?;
+        before.directories.get(at).copied()
+    };
+    replicas.iter().map(|replica| known(replica).unwrap_or_else(|| new(*replica))).collect()
 }
 
 /// What becomes of a partition, to be written as one record.
@@ -115,6 +158,39 @@ impl<'a> Change<'a> {
         self
     }
 
+    /// The replicas shall be others: see [`Reassigned`]. `directory_of` says where a replica that comes puts its log. Those that leave at
+    /// once leave the ISR; the caller has made sure that it does not become empty.
+    #[must_use]
+    pub fn reassigned(mut self, to: Reassigned, directory_of: impl Fn(i32) -> Uuid) -> Self {
+        self.after.directories = directories(self.before, &to.replicas, directory_of);
+        self.after.isr.retain(|replica| to.replicas.contains(replica));
+        self.after.replicas = to.replicas;
+        (self.after.adding_replicas, self.after.removing_replicas) = (to.adding, to.removing);
+        self
+    }
+
+    /// A reassignment that has reached its end is ended, and who led without being one of the replicas any more is followed by another.
+    /// To be called last.
+    #[must_use]
+    pub fn completed(mut self, alive: impl Fn(i32) -> bool) -> Self {
+        let target = self.after.target_replicas();
+        if self.after.is_reassigning() && target.iter().all(|replica| self.after.isr.contains(replica)) {
+            self.after.isr.retain(|replica| target.contains(replica));
+            self.after.directories = directories(&self.after, &target, |_| Uuid::ZERO);
+            self.after.replicas = target;
+            self.after.adding_replicas.clear();
+            self.after.removing_replicas.clear();
+        }
+        if self.before.replicas.iter().any(|replica| !self.after.replicas.contains(replica)) {
+            // Who is gone must not pass for a follower of this epoch.
+            self.leads_again = true;
+            if self.after.has_leader() && !self.after.isr.contains(&self.after.leader) {
+                self.elect(alive, Wanted::Any);
+            }
+        }
+        self
+    }
+
     /// Holds an election.
     pub fn elect(&mut self, alive: impl Fn(i32) -> bool, wanted: Wanted) {
         let elected = elect(&self.after, alive, wanted);
@@ -135,6 +211,21 @@ impl<'a> Change<'a> {
         self.after.leader
     }
 
+    /// Whether the leader may lack acknowledged records.
+    pub fn is_unclean(&self) -> bool {
+        self.unclean
+    }
+
+    /// Who is in sync after it.
+    pub fn isr(&self) -> &[i32] {
+        &self.after.isr
+    }
+
+    /// Whether the leader epoch grows: there is another leader, or the same one starts over.
+    pub fn leads_anew(&self) -> bool {
+        self.before.leader != self.after.leader || (self.leads_again && self.after.has_leader())
+    }
+
     /// Who is eligible although not in sync.
     fn settle_elr(&mut self) {
         let needed = self.min_insync.min(self.after.replicas.len());
@@ -150,8 +241,9 @@ impl<'a> Change<'a> {
     /// The record that carries it out; `None` when nothing changes.
     pub fn record(mut self, topic_id: Uuid, partition_id: i32) -> Option<PartitionChangeRecord> {
         self.settle_elr();
-        let leads_anew = self.before.leader != self.after.leader || (self.leads_again && self.after.has_leader());
+        let leads_anew = self.leads_anew();
         let changed = |before: &Vec<i32>, after: Vec<i32>| (*before != after).then_some(after);
+        let replicas = changed(&self.before.replicas, self.after.replicas);
         let record = PartitionChangeRecord {
             topic_id,
             partition_id,
@@ -159,7 +251,10 @@ impl<'a> Change<'a> {
             isr: changed(&self.before.isr, self.after.isr),
             elr: changed(&self.before.elr, self.after.elr),
             last_known_elr: changed(&self.before.last_known_elr, self.after.last_known_elr),
-            ..PartitionChangeRecord::default()
+            directories: replicas.is_some().then_some(self.after.directories),
+            replicas,
+            adding_replicas: changed(&self.before.adding_replicas, self.after.adding_replicas),
+            removing_replicas: changed(&self.before.removing_replicas, self.after.removing_replicas),
         };
         let nothing = PartitionChangeRecord { topic_id, partition_id, ..PartitionChangeRecord::default() };
         (record != nothing).then_some(record)

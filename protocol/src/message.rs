@@ -88,15 +88,23 @@ apis! {
     offset_for_leader_epoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse;
     describe_configs DescribeConfigsRequest DescribeConfigsResponse;
     alter_configs AlterConfigsRequest AlterConfigsResponse;
+    alter_replica_log_dirs AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse;
     describe_log_dirs DescribeLogDirsRequest DescribeLogDirsResponse;
     create_partitions CreatePartitionsRequest CreatePartitionsResponse;
     delete_groups DeleteGroupsRequest DeleteGroupsResponse;
+    elect_leaders ElectLeadersRequest ElectLeadersResponse;
     incremental_alter_configs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
+    alter_partition_reassignments AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse;
+    list_partition_reassignments ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse;
     offset_delete OffsetDeleteRequest OffsetDeleteResponse;
     describe_quorum DescribeQuorumRequest DescribeQuorumResponse;
     update_features UpdateFeaturesRequest UpdateFeaturesResponse;
     describe_cluster DescribeClusterRequest DescribeClusterResponse;
     describe_producers DescribeProducersRequest DescribeProducersResponse;
+    unregister_broker UnregisterBrokerRequest UnregisterBrokerResponse;
     list_config_resources ListConfigResourcesRequest ListConfigResourcesResponse;
     describe_topic_partitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;
+    add_raft_voter AddRaftVoterRequest AddRaftVoterResponse;
+    remove_raft_voter RemoveRaftVoterRequest RemoveRaftVoterResponse;
+    unregister_controller UnregisterControllerRequest UnregisterControllerResponse;
 }

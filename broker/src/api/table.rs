@@ -21,10 +21,13 @@ pub(crate) struct Api {
 }
 
 /// What Kafka's tools ask a controller (`--bootstrap-controller`).
-const ON_CONTROLLERS: [ApiKey; 6] = [
+const ON_CONTROLLERS: [ApiKey; 9] = [
     ApiKey::ApiVersions,
     ApiKey::DescribeConfigs,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
@@ -119,7 +122,10 @@ apis! {
     DescribeLogDirs => describe_log_dirs plain;
     CreatePartitions => create_partitions plain;
     DeleteGroups => delete_groups plain;
+    ElectLeaders => elect_leaders plain;
     IncrementalAlterConfigs => incremental_alter_configs plain;
+    AlterPartitionReassignments => alter_partition_reassignments plain;
+    ListPartitionReassignments => list_partition_reassignments plain;
     OffsetDelete => offset_delete plain;
     DescribeQuorum => describe_quorum plain;
     UpdateFeatures => update_features plain;

@@ -131,9 +131,22 @@ fn all_problems_are_told_at_once_with_their_place() {
     assert!(lines[1].starts_with("num.partitions (server.properties:7): Invalid value 0"));
 }
 
+/// Keys with their values, and whether they go together, or what is said of them.
+type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
+
+fn check_cases(cases: &[Case<'_>]) {
+    for (pairs, expected) in cases {
+        let found = live(pairs).map(drop);
+        match (&found, expected) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Err(part)) => assert!(error.contains(part), "{pairs:?}: {error}"),
+            _ => panic!("{pairs:?}: {found:?}"),
+        }
+    }
+}
+
 #[test]
 fn rules_between_keys() {
-    type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
     let cases: &[Case<'_>] = &[
         (&[], Ok(())),
         (&[("listeners", "PLAINTEXT://:9092")], Err("can be reached from other machines")),
@@ -181,14 +194,7 @@ fn rules_between_keys() {
         (&[("cluster.id", "short")], Err("22 characters")),
         (&[("log.dirs", "/a, /b")], Ok(())),
     ];
-    for (pairs, expected) in cases {
-        let found = live(pairs).map(drop);
-        match (&found, expected) {
-            (Ok(()), Ok(())) => {}
-            (Err(error), Err(part)) => assert!(error.contains(part), "{pairs:?}: {error}"),
-            _ => panic!("{pairs:?}: {found:?}"),
-        }
-    }
+    check_cases(cases);
 }
 
 /// A listener for clients and one for controllers.
@@ -201,7 +207,6 @@ fn roles_and_voters_fit_together() {
     let controller = ("process.roles", "controller");
     let only_controllers = ("listeners", "CONTROLLER://127.0.0.1:2");
     let servers = ("controller.quorum.bootstrap.servers", "a:2,b:2");
-    type Case<'a> = (&'a [(&'a str, &'a str)], Result<(), &'a str>);
     let cases: &[Case<'_>] = &[
         (&[THREE, LISTENERS], Ok(())),
         (&[THREE], Err("the other controllers connect to it")),
@@ -224,14 +229,7 @@ fn roles_and_voters_fit_together() {
         (&[("broker.session.timeout.ms", "3000")], Err("twice broker.heartbeat.interval.ms")),
         (&[("controller.quorum.auto.join.enable", "true")], Err("others cannot join them")),
     ];
-    for (pairs, expected) in cases {
-        let found = live(pairs).map(drop);
-        match (&found, expected) {
-            (Ok(()), Ok(())) => {}
-            (Err(error), Err(part)) => assert!(error.contains(part), "{pairs:?}: {error}"),
-            _ => panic!("{pairs:?}: {found:?}"),
-        }
-    }
+    check_cases(cases);
     let alone = |pairs: &[(&str, &str)]| live(pairs).unwrap().current().quorum.votes_alone(1);
     assert!(alone(&[]) && alone(&[LISTENERS, ("controller.quorum.voters", "1@a:2")]));
     assert!(!alone(&[LISTENERS, THREE]) && !alone(&[broker, servers]));

@@ -1,4 +1,4 @@
-//! A leader reports who is in sync with it.
+//! A leader reports who is in sync with it. A reassignment ends with the report that all replicas are that it waits for.
 
 use std::borrow::Cow;
 
@@ -65,6 +65,9 @@ pub enum AlterPartitionError {
     /// A replica of the new ISR is fenced, about to stop, or was registered anew.
     #[error("Replica {0} is not eligible.")]
     Ineligible(i32),
+    /// The change was made, and with it a reassignment came to its end: there is another leader, or the same under a new epoch.
+    #[error("The change ended a reassignment, and there is a new leader epoch.")]
+    NewLeaderElected,
 }
 
 /// What a partition looks like after a change of its ISR.
@@ -98,9 +101,11 @@ impl Command for AlterPartition {
                 true => check(cx.image, self.broker_id, &new),
                 false => Err(AlterPartitionError::Invalid("The request names the partition more than once.".into())),
             };
-            let answer = checked.map(|(topic, partition)| {
+            let answer = checked.and_then(|(topic, partition)| {
                 let isr: Vec<i32> = new.isr.iter().map(|(replica, _)| *replica).collect();
-                let change = Change::of(partition, cx.min_insync(&topic.name)).in_sync(isr.clone());
+                let change = Change::of(partition, cx.min_insync(&topic.name)).in_sync(isr);
+                let change = change.completed(|replica| cx.image.brokers.may_lead(replica));
+                let (isr, leads_anew) = (change.isr().to_vec(), change.leads_anew());
                 // A new partition epoch in any case: what was proposed before is outdated.
                 let same = PartitionChangeRecord {
                     topic_id: new.topic_id,
@@ -108,12 +113,15 @@ impl Command for AlterPartition {
                     ..PartitionChangeRecord::default()
                 };
                 records.push(change.record(new.topic_id, new.partition).unwrap_or(same).into());
-                AlteredPartition {
+                if leads_anew {
+                    return Err(AlterPartitionError::NewLeaderElected);
+                }
+                Ok(AlteredPartition {
                     leader: partition.leader,
                     leader_epoch: partition.leader_epoch,
                     isr,
                     partition_epoch: partition.partition_epoch.saturating_add(1),
-                }
+                })
             });
             answers.push((new.topic_id, new.partition, answer));
         }

@@ -120,7 +120,7 @@ impl Command for RegisterBroker {
         let mut records: Vec<MetadataRecord> = vec![self.into_record(epoch).into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
         let alive = |replica: i32| if replica == id { !fenced } else { cx.image.brokers.may_lead(replica) };
-        records.extend(changes(cx, id, |change| change.restarted(id, others).ready(alive)));
+        records.extend(changes(cx, id, |change| change.restarted(id, others).ready(alive).completed(alive)));
         Decision { records, response: Ok(epoch) }
     }
 }
@@ -225,9 +225,9 @@ impl Command for ChangeBroker {
             let alive = |replica: i32| {
                 if replica == id { !broker.in_controlled_shutdown } else { cx.image.brokers.may_lead(replica) }
             };
-            records.extend(changes(cx, id, |change| change.ready(alive)));
+            records.extend(changes(cx, id, |change| change.ready(alive).completed(alive)));
         } else {
-            records.extend(changes(cx, id, |change| change.gone(id, others)));
+            records.extend(changes(cx, id, |change| change.gone(id, others).completed(others)));
         }
         Decision { records, response: Ok(()) }
     }
@@ -251,7 +251,7 @@ impl Command for UnregisterBroker {
         let mut records: Vec<MetadataRecord> =
             vec![UnregisterBrokerRecord { broker_id: id, broker_epoch: broker.epoch }.into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
-        records.extend(changes(cx, id, |change| change.gone(id, others)));
+        records.extend(changes(cx, id, |change| change.gone(id, others).completed(others)));
         Decision { records, response: Ok(()) }
     }
 }

@@ -1,6 +1,7 @@
 //! Elections that somebody asks for.
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision, MAX_PARTITIONS_PER_REQUEST};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// Asks for leaders to be elected anew; each partition succeeds or fails by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ElectLeaders {
     /// What is wanted.
     pub election: Election,
@@ -19,7 +20,7 @@ pub struct ElectLeaders {
 }
 
 /// Which leader is wanted, with Kafka's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Election {
     /// The first replica, if it is in sync.
     Preferred,
@@ -39,7 +40,7 @@ impl Election {
 }
 
 /// Why a partition keeps the leader it has, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ElectLeadersError {
     /// No such topic or partition.
     #[error("No such topic or partition.")]
@@ -58,8 +59,17 @@ pub enum ElectLeadersError {
     TooMany,
 }
 
+/// Who was elected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElectedLeader {
+    /// The leader.
+    pub leader: i32,
+    /// After an unclean election: the replicas that had all that was acknowledged. What only they have is lost.
+    pub at_risk: Vec<i32>,
+}
+
 /// Topic and number of each partition, with what became of it.
-pub type ElectedLeaders = Vec<(ByteString, i32, Result<(), ElectLeadersError>)>;
+pub type ElectedLeaders = Vec<(ByteString, i32, Result<ElectedLeader, ElectLeadersError>)>;
 
 impl Command for ElectLeaders {
     type Response = ElectedLeaders;
@@ -81,7 +91,7 @@ impl Command for ElectLeaders {
                         deciding.one(&topic.name, Some(topic), number);
                     }
                 }
-                deciding.answers.retain(|(_, _, result)| *result != Err(ElectLeadersError::NotNeeded));
+                deciding.answers.retain(|(_, _, result)| !matches!(result, Err(ElectLeadersError::NotNeeded)));
             }
         }
         Decision { records: deciding.records, response: deciding.answers }
@@ -105,7 +115,12 @@ impl Deciding<'_, '_> {
         self.answers.push((name.clone(), number, elected));
     }
 
-    fn elect(&mut self, topic: &TopicImage, partition: &PartitionImage, number: i32) -> Result<(), ElectLeadersError> {
+    fn elect(
+        &mut self,
+        topic: &TopicImage,
+        partition: &PartitionImage,
+        number: i32,
+    ) -> Result<ElectedLeader, ElectLeadersError> {
         let wanted = match self.election {
             Election::Preferred if partition.leader == partition.preferred_leader() => None,
             Election::Preferred => Some((Wanted::Preferred, ElectLeadersError::PreferredNotAvailable)),
@@ -120,6 +135,13 @@ impl Deciding<'_, '_> {
         let mut change = Change::of(partition, self.cx.min_insync(&topic.name));
         change.elect(|replica| brokers.may_lead(replica), wanted);
         let leader = change.leader();
+        let at_risk = if change.is_unclean() {
+            let complete = partition.isr.iter().chain(&partition.elr).copied();
+            complete.filter(|replica| *replica != leader).collect()
+        } else {
+            Vec::new()
+        };
+        let change = change.completed(|replica| brokers.may_lead(replica));
         let is_wanted = match self.election {
             Election::Preferred => leader == partition.preferred_leader(),
             Election::Unclean => leader != partition.leader,
@@ -127,7 +149,7 @@ impl Deciding<'_, '_> {
         match change.record(topic.id, number) {
             Some(record) if is_wanted => {
                 self.records.push(record.into());
-                Ok(())
+                Ok(ElectedLeader { leader, at_risk })
             }
             _ => Err(missed),
         }

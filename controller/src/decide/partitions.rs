@@ -118,7 +118,7 @@ fn add(
             CreatePartitionsError::NoIncrease { name: topic.name.clone(), current, wanted: topic.count }
         })?;
     let added = usize::try_from(added).unwrap_or(usize::MAX);
-    let factor = present.partitions.first().map_or(1, |partition| partition.replicas.len());
+    let factor = present.partitions.first().map_or(1, |partition| partition.target_replicas().len());
     if let Some(assignments) = &topic.assignments
         && assignments.len() != added
     {

@@ -46,6 +46,21 @@ impl PartitionImage {
     pub fn preferred_leader(&self) -> i32 {
         self.replicas.first().copied().unwrap_or(NO_LEADER)
     }
+
+    /// Whether replicas are being added or removed (KIP-455).
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
+    }
+
+    /// The replicas without those that a reassignment is removing: what it shall have, in order of preference.
+    pub fn target_replicas(&self) -> Vec<i32> {
+        self.replicas.iter().copied().filter(|replica| !self.removing_replicas.contains(replica)).collect()
+    }
+
+    /// The replicas without those that a reassignment is adding: what it had before one began, in some order.
+    pub fn assigned_replicas(&self) -> Vec<i32> {
+        self.replicas.iter().copied().filter(|replica| !self.adding_replicas.contains(replica)).collect()
+    }
 }
 
 /// One topic.

@@ -18,9 +18,11 @@ use crate::{
         alter_partition::AlterPartition,
         brokers::{ChangeBroker, RegisterBroker, UnknownBroker, UnregisterBroker},
         configs::{AlterConfigs, IncrementalAlterConfigs},
+        elect_leaders::ElectLeaders,
         features::UpdateFeatures,
         partitions::CreatePartitions,
         producer_ids::AllocateProducerIds,
+        reassign::AlterPartitionReassignments,
         topics::{CreateTopics, DeleteTopics},
     },
     liveness::{BrokerHeartbeat, HeartbeatAnswer},
@@ -113,8 +115,8 @@ macro_rules! calls {
 }
 
 calls! {
-    AllocateProducerIds, AlterConfigs, AlterPartition, ChangeBroker, CreatePartitions, CreateTopics, DeleteTopics,
-    IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
+    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, ChangeBroker, CreatePartitions,
+    CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
     Announce, BrokerHeartbeat, Describe
 }
 

@@ -12,6 +12,7 @@ use goatq_controller::{
         elect_leaders::ElectedLeaders,
         partitions::CreatePartitionsResponse,
         producer_ids::ProducerIdBlock,
+        reassign::Reassignments,
         topics::{CreateTopicsResponse, DeleteTopicsResponse},
     },
     image::MetadataImage,
@@ -67,7 +68,23 @@ impl Answer for AlterConfigsResponse {
 
 impl Answer for ElectedLeaders {
     fn print(&self) -> String {
-        self.iter().map(|(name, number, result)| line(format!("{name}-{number}"), result, |()| "ok".into())).collect()
+        let each = self.iter().map(|(name, number, result)| {
+            line(format!("{name}-{number}"), result, |elected| match &elected.at_risk[..] {
+                [] => "ok".into(),
+                at_risk => format!("{} leads, at risk is what only {at_risk:?} have", elected.leader),
+            })
+        });
+        each.collect()
+    }
+}
+
+impl Answer for Reassignments {
+    fn print(&self) -> String {
+        let each = |name: &bytestring::ByteString, partitions: &[(i32, Result<(), _>)]| -> String {
+            let one = |(number, result)| line(format!("{name}-{number}"), result, |()| "ok".into());
+            partitions.iter().map(|(number, result)| one((number, result))).collect()
+        };
+        self.iter().map(|(name, partitions)| each(name, partitions)).collect()
     }
 }
 
@@ -142,9 +159,14 @@ pub(crate) fn record(image: &MetadataImage, before: &MetadataImage, record: &Met
             if record.leader != NO_LEADER_CHANGE {
                 write!(text, " leader={}", record.leader).unwrap();
             }
-            for (what, value) in
-                [("isr", &record.isr), ("elr", &record.elr), ("last-known-elr", &record.last_known_elr)]
-            {
+            for (what, value) in [
+                ("replicas", &record.replicas),
+                ("adding", &record.adding_replicas),
+                ("removing", &record.removing_replicas),
+                ("isr", &record.isr),
+                ("elr", &record.elr),
+                ("last-known-elr", &record.last_known_elr),
+            ] {
                 value.iter().for_each(|value| write!(text, " {what}={value:?}").unwrap());
             }
             text
@@ -171,7 +193,13 @@ pub(crate) fn show(image: &MetadataImage, args: &HashMap<String, Vec<String>>) -
                     format!("leader-epoch={} partition-epoch={}", partition.leader_epoch, partition.partition_epoch);
                 let replicas =
                     format!("replicas={:?} isr={:?} elr={:?}", partition.replicas, partition.isr, partition.elr);
-                writeln!(out, "  {number}: leader={} {epochs} {replicas}", partition.leader).unwrap();
+                let moves = match partition.is_reassigning() {
+                    true => {
+                        format!(" adding={:?} removing={:?}", partition.adding_replicas, partition.removing_replicas)
+                    }
+                    false => String::new(),
+                };
+                writeln!(out, "  {number}: leader={} {epochs} {replicas}{moves}", partition.leader).unwrap();
             }
         }
     }

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use goatq_controller::{
     decide::{
         Command, ConfigValidator, Context, InvalidConfig, TopicDefaults,
+        alter_partition::{AlterPartition, AlterPartitionError, NewIsr},
         brokers::{BrokerChange, ChangeBroker, RegisterBroker, UnregisterBroker},
         configs::{ConfigChange, ConfigOperation, IncrementalAlterConfigs},
+        elect_leaders::{ElectLeaders, Election},
         partitions::{CreatePartitions, MorePartitions},
         producer_ids::AllocateProducerIds,
+        reassign::AlterPartitionReassignments,
         topics::{CreateTopics, DeleteTopics, ManualAssignment, NewTopic, TopicReference},
     },
     entropy::Entropy,
@@ -28,6 +31,9 @@ enum Step {
     Create { name: u8, partitions: i32, factor: i16, by_hand: Vec<i32> },
     Delete { name: u8 },
     Grow { name: u8, count: i32 },
+    Reassign { name: u8, partition: i32, to: Option<Vec<i32>>, same_factor: bool },
+    InSync { name: u8, partition: i32, isr: Vec<i32> },
+    Elect { unclean: bool },
     Configure { name: u8, key: u8, value: Option<u8> },
     ProducerIds { id: i32, count: u32 },
 }
@@ -41,6 +47,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(name, partitions, factor, by_hand)| Step::Create { name, partitions, factor, by_hand }),
         2 => (0..6u8).prop_map(|name| Step::Delete { name }),
         2 => (0..6u8, -1..7i32).prop_map(|(name, count)| Step::Grow { name, count }),
+        3 => (0..6u8, 0..2i32, proptest::option::of(proptest::collection::vec(0..5i32, 0..4)), any::<bool>())
+            .prop_map(|(name, partition, to, same_factor)| Step::Reassign { name, partition, to, same_factor }),
+        4 => (0..6u8, 0..2i32, proptest::collection::vec(0..5i32, 1..5))
+            .prop_map(|(name, partition, isr)| Step::InSync { name, partition, isr }),
+        1 => any::<bool>().prop_map(|unclean| Step::Elect { unclean }),
         2 => (0..6u8, 0..3u8, proptest::option::of(any::<u8>()))
             .prop_map(|(name, key, value)| Step::Configure { name, key, value }),
         1 => (0..5i32, 0..2_000u32).prop_map(|(id, count)| Step::ProducerIds { id, count }),
@@ -130,6 +141,19 @@ impl World {
                 let after = self.image.topics.by_name(&name(number)).map(|topic| topic.partition_count());
                 assert_eq!(after, if response.topics[0].1.is_ok() { Some(count) } else { before });
             }
+            Step::Reassign { name: number, partition, to, same_factor } => {
+                self.reassign(number, partition, to, same_factor);
+            }
+            Step::InSync { name: number, partition, isr } => self.in_sync(number, partition, isr),
+            Step::Elect { unclean } => {
+                let election = if unclean { Election::Unclean } else { Election::Preferred };
+                for (name, number, elected) in self.run(ElectLeaders { election, partitions: None }) {
+                    let Ok(elected) = elected else { continue };
+                    let found = self.image.topics.by_name(&name).unwrap().partition(number).unwrap();
+                    assert!(found.leader == elected.leader || found.replicas.contains(&found.leader));
+                    assert!(unclean || elected.at_risk.is_empty());
+                }
+            }
             Step::Configure { name: number, key, value } => self.configure(number, key, value),
             Step::ProducerIds { id, count } => {
                 let epoch = self.image.brokers.get(id).map_or(0, |broker| broker.epoch);
@@ -184,6 +208,60 @@ impl World {
         }
     }
 
+    fn reassign(&mut self, number: u8, partition: i32, to: Option<Vec<i32>>, same_factor: bool) {
+        let find = |image: &MetadataImage| {
+            image.topics.by_name(&name(number)).and_then(|topic| topic.partition(partition).cloned())
+        };
+        let before = find(&self.image);
+        let topics = vec![(name(number), vec![(partition, to.clone())])];
+        let answer = self.run(AlterPartitionReassignments { topics, allow_factor_change: !same_factor });
+        let after = find(&self.image);
+        if answer[0].1[0].1.is_err() {
+            return assert_eq!(before, after);
+        }
+        let (before, after) = (before.unwrap(), after.unwrap());
+        let assigned = before.assigned_replicas();
+        match to {
+            None => assert_eq!((&after.replicas, after.is_reassigning()), (&assigned, false)),
+            Some(to) => {
+                assert_eq!(after.target_replicas(), to);
+                assert!(!same_factor || to.len() == before.target_replicas().len());
+                let mut kept: Vec<i32> = if after.is_reassigning() { after.assigned_replicas() } else { to };
+                if after.is_reassigning() {
+                    let mut assigned = assigned;
+                    kept.sort_unstable();
+                    assigned.sort_unstable();
+                    assert_eq!(kept, assigned, "what there was before can be gone back to");
+                }
+            }
+        }
+    }
+
+    /// The leader of a partition reports who is in sync.
+    fn in_sync(&mut self, number: u8, partition: i32, isr: Vec<i32>) {
+        let Some(topic) = self.image.topics.by_name(&name(number)).cloned() else { return };
+        let Some(found) = topic.partition(partition) else { return };
+        let Some(leader) = self.image.brokers.get(found.leader) else { return };
+        let new = NewIsr {
+            topic_id: topic.id,
+            partition,
+            leader_epoch: found.leader_epoch,
+            partition_epoch: found.partition_epoch,
+            isr: isr.into_iter().map(|replica| (replica, -1)).collect(),
+        };
+        let (broker_id, broker_epoch) = (leader.id, leader.epoch);
+        let answers = self.run(AlterPartition { broker_id, broker_epoch, partitions: vec![new] }).unwrap();
+        let after = self.image.topics.by_id(&topic.id).unwrap().partition(partition).unwrap();
+        match &answers[0].2 {
+            Ok(altered) => {
+                assert_eq!((&altered.isr, altered.partition_epoch), (&after.isr, after.partition_epoch));
+                assert_eq!((altered.leader, altered.leader_epoch), (after.leader, after.leader_epoch));
+            }
+            Err(AlterPartitionError::NewLeaderElected) => assert!(found.is_reassigning() && !after.is_reassigning()),
+            Err(_) => assert_eq!(found, after),
+        }
+    }
+
     fn configure(&mut self, number: u8, key: u8, value: Option<u8>) {
         let resource = ConfigResource::topic(&*name(number));
         let key = format!("key-{key}");
@@ -215,6 +293,11 @@ impl World {
                 assert_eq!(partition.directories.len(), partition.replicas.len());
                 let outside = |id: &i32| partition.replicas.contains(id) && !partition.isr.contains(id);
                 assert!(partition.elr.iter().all(outside), "{partition:?}");
+                let moving: Vec<_> = partition.adding_replicas.iter().chain(&partition.removing_replicas).collect();
+                assert!(moving.iter().all(|replica| partition.replicas.contains(replica)));
+                assert!(partition.adding_replicas.iter().all(|replica| !partition.removing_replicas.contains(replica)));
+                let reached = partition.target_replicas().iter().all(|replica| partition.isr.contains(replica));
+                assert!(moving.is_empty() || !reached, "a reassignment does not end: {partition:?}");
                 if partition.has_leader() {
                     assert!(partition.isr.contains(&partition.leader));
                     assert!(self.image.brokers.may_lead(partition.leader), "a dead broker leads {}", topic.name);

@@ -14,6 +14,7 @@ use goatq_controller::{
         features::{FeatureUpdate, UpdateFeatures, UpgradeType},
         partitions::{CreatePartitions, MorePartitions},
         producer_ids::AllocateProducerIds,
+        reassign::AlterPartitionReassignments,
         topics::{CreateTopics, DeleteTopics, ManualAssignment, NewTopic, TopicReference},
     },
     entropy::Entropy,
@@ -180,16 +181,8 @@ impl World {
                 let ids: Vec<i32> = lines.iter().map(|line| line.first.parse().unwrap()).collect();
                 ids.into_iter().map(|id| self.run(UnregisterBroker { id })).collect()
             }
-            "elect" => {
-                let partition = |line: &Line| {
-                    let (name, number) = line.first.rsplit_once('-').unwrap();
-                    (name.into(), vec![number.parse().unwrap()])
-                };
-                let partitions = (!lines.is_empty()).then(|| lines.iter().map(partition).collect());
-                let unclean = case.args.contains_key("unclean");
-                let election = if unclean { Election::Unclean } else { Election::Preferred };
-                self.run(ElectLeaders { election, partitions })
-            }
+            "elect" => self.elect(&case.args, &lines),
+            "reassign" => self.reassign(&case.args, &lines),
             "producer-ids" => lines
                 .iter()
                 .map(|line| {
@@ -247,8 +240,33 @@ impl World {
                 assert!(partition.isr.iter().all(|replica| partition.replicas.contains(replica)));
                 assert!(!partition.has_leader() || partition.isr.contains(&partition.leader));
                 assert!(!partition.isr.is_empty() && partition.directories.len() == partition.replicas.len());
+                let mut moving = partition.adding_replicas.iter().chain(&partition.removing_replicas);
+                assert!(moving.all(|replica| partition.replicas.contains(replica)));
+                let target = partition.target_replicas();
+                assert!(!partition.is_reassigning() || target.iter().any(|replica| !partition.isr.contains(replica)));
             }
         }
+    }
+
+    fn elect(&mut self, args: &HashMap<String, Vec<String>>, lines: &[Line]) -> String {
+        let partition = |line: &Line| {
+            let (name, number) = line.first.rsplit_once('-').unwrap();
+            (name.into(), vec![number.parse().unwrap()])
+        };
+        let partitions = (!lines.is_empty()).then(|| lines.iter().map(partition).collect());
+        let unclean = args.contains_key("unclean");
+        let election = if unclean { Election::Unclean } else { Election::Preferred };
+        self.run(ElectLeaders { election, partitions })
+    }
+
+    fn reassign(&mut self, args: &HashMap<String, Vec<String>>, lines: &[Line]) -> String {
+        let target = |line: &Line| (!line.has("cancel")).then(|| line.get("to").map_or_else(Vec::new, ids));
+        let one = |line: &Line| {
+            let (name, number) = line.first.rsplit_once('-').unwrap();
+            (name.into(), vec![(number.parse().unwrap(), target(line))])
+        };
+        let allow_factor_change = !args.contains_key("same-factor");
+        self.run(AlterPartitionReassignments { topics: lines.iter().map(one).collect(), allow_factor_change })
     }
 
     fn cluster(&mut self, args: &HashMap<String, Vec<String>>) -> String {

@@ -84,7 +84,7 @@ fn frames_of_kcat() {
 #[test]
 fn bodies_checked_by_kafka_4_4() {
     let count = read(KAFKA_4_4).inspect(|captured| body_survives(captured, &captured.bytes)).count();
-    assert_eq!(count, 28);
+    assert_eq!(count, 35);
 }
 
 #[test]

@@ -25,6 +25,8 @@ fn oracle(key: ApiKey, half: Half, version: i16, bytes: &[u8]) -> Option<Vec<u8>
                     (ApiKey::$key, Half::Request) => through::<theirs::$request>(version, bytes),
                     (ApiKey::$key, Half::Response) => through::<theirs::$response>(version, bytes),
                 )*
+                // It came with Kafka 4.4.
+                (ApiKey::UnregisterController, _) => None,
                 _ => panic!("{key} is missing in this table"),
             }
         };
@@ -51,17 +53,24 @@ fn oracle(key: ApiKey, half: Half, version: i16, bytes: &[u8]) -> Option<Vec<u8>
         OffsetForLeaderEpoch OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse;
         DescribeConfigs DescribeConfigsRequest DescribeConfigsResponse;
         AlterConfigs AlterConfigsRequest AlterConfigsResponse;
+        AlterReplicaLogDirs AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse;
         DescribeLogDirs DescribeLogDirsRequest DescribeLogDirsResponse;
         CreatePartitions CreatePartitionsRequest CreatePartitionsResponse;
         DeleteGroups DeleteGroupsRequest DeleteGroupsResponse;
+        ElectLeaders ElectLeadersRequest ElectLeadersResponse;
         IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
+        AlterPartitionReassignments AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse;
+        ListPartitionReassignments ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse;
         OffsetDelete OffsetDeleteRequest OffsetDeleteResponse;
         DescribeQuorum DescribeQuorumRequest DescribeQuorumResponse;
         UpdateFeatures UpdateFeaturesRequest UpdateFeaturesResponse;
         DescribeCluster DescribeClusterRequest DescribeClusterResponse;
         DescribeProducers DescribeProducersRequest DescribeProducersResponse;
+        UnregisterBroker UnregisterBrokerRequest UnregisterBrokerResponse;
         ListConfigResources ListConfigResourcesRequest ListConfigResourcesResponse;
         DescribeTopicPartitions DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;
+        AddRaftVoter AddRaftVoterRequest AddRaftVoterResponse;
+        RemoveRaftVoter RemoveRaftVoterRequest RemoveRaftVoterResponse;
     }
 }
 
@@ -99,6 +108,7 @@ fn every_version_is_what_the_other_implementation_takes_it_for() {
     }
     // The crate knows Kafka 4.1. Kafka's own classes checked the rest: testdata/kafka-4.4.
     let expected = [
+        ("AddRaftVoter", 1),
         ("ApiVersions", 5),
         ("DeleteGroups", 3),
         ("DescribeLogDirs", 5),
@@ -106,6 +116,7 @@ fn every_version_is_what_the_other_implementation_takes_it_for() {
         ("ListOffsets", 11),
         ("OffsetCommit", 10),
         ("OffsetFetch", 10),
+        ("UnregisterController", 0),
     ];
     assert_eq!(beyond.into_iter().collect::<Vec<_>>(), expected);
 }
