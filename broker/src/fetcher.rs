@@ -5,6 +5,9 @@
 //! with it this node vouches for that (invariant 1). The syncs of one answer are one group commit. What is held in memory is one
 //! answer for each leader, `replica.fetch.response.max.bytes` and a batch.
 //!
+//! A request that waits at the leader does not know of partitions that came later. Producers wait for those, so the connection is then made
+//! anew rather than waited for.
+//!
 //! What to ask and what to make of answers are rules of [`crate::replication::follower`]; where leaders are reached is
 //! [`peers`]'s affair.
 
@@ -21,7 +24,7 @@ use goatq_protocol::message::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState,
 };
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +37,8 @@ use session::{Ask, FetchSession, PartitionId};
 
 /// First pause after a connection failed; it doubles up to `replica.fetch.backoff.ms`.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// A connection lives for this long before it is given up for new partitions: many that come one by one cost few connections.
+const SHORTEST_LIFE: Duration = Duration::from_millis(100);
 /// Shortest time for which nothing is asked.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -139,6 +144,15 @@ impl ReplicaFetchers {
     }
 }
 
+/// What a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// It was answered, or there was nothing to ask.
+    Over,
+    /// It was given up because there are new partitions to ask for.
+    GivenUp,
+}
+
 /// Fetches from one leader.
 struct LeaderFetcher {
     parts: FetcherParts,
@@ -154,14 +168,19 @@ impl LeaderFetcher {
             match self.parts.peers.connect(self.leader).await {
                 Ok(mut connection) => {
                     self.session = FetchSession::default();
-                    loop {
-                        match self.round(connection.as_mut()).await {
-                            Ok(()) => pause = FIRST_PAUSE,
-                            Err(error) => {
-                                tracing::info!(leader = self.leader, %error, "the connection to the leader is lost");
-                                break;
-                            }
+                    let young_until = Instant::now() + SHORTEST_LIFE;
+                    let error = loop {
+                        match self.round(connection.as_mut(), young_until).await {
+                            Ok(Round::Over) => pause = FIRST_PAUSE,
+                            Ok(Round::GivenUp) => break None,
+                            Err(error) => break Some(error),
                         }
+                    };
+                    match error {
+                        Some(error) => {
+                            tracing::info!(leader = self.leader, %error, "the connection to the leader is lost");
+                        }
+                        None => continue,
                     }
                 }
                 Err(error) => tracing::debug!(leader = self.leader, %error, "the leader is not reached"),
@@ -172,7 +191,7 @@ impl LeaderFetcher {
     }
 
     /// One request and what comes of it.
-    async fn round(&mut self, connection: &mut dyn LeaderConnection) -> Result<(), PeerError> {
+    async fn round(&mut self, connection: &mut dyn LeaderConnection, young_until: Instant) -> Result<Round, PeerError> {
         let followed = self.partitions.borrow_and_update().clone();
         let now = self.parts.clock.monotonic();
         let position = |(key, partition): (&PartitionId, &Arc<Partition>)| Some((*key, partition.next_fetch(now)?));
@@ -182,10 +201,14 @@ impl LeaderFetcher {
             let resumes = followed.values().filter_map(|partition| partition.fetch_paused_until()).min();
             let pause = resumes.map_or(self.parts.config.max_pause, |at| at.saturating_sub(now));
             let _ = tokio::time::timeout(pause.max(SHORTEST_PAUSE), self.partitions.changed()).await;
-            return Ok(());
+            return Ok(Round::Over);
         }
         let ask = self.session.ask(wanted);
-        let response = connection.fetch(self.request(ask)).await?;
+        let request = self.request(ask);
+        let response = tokio::select! {
+            response = connection.fetch(request) => response?,
+            () = self.new_partitions(young_until) => return Ok(Round::GivenUp),
+        };
         match ErrorCode::from_code(response.error_code) {
             Some(ErrorCode::None) => {
                 self.session.on_answer(response.session_id);
@@ -197,7 +220,28 @@ impl LeaderFetcher {
                 sleep(FIRST_PAUSE).await;
             }
         }
-        Ok(())
+        Ok(Round::Over)
+    }
+
+    /// Ends when there is something to ask for that the request under way does not ask for, in this epoch of the leader.
+    async fn new_partitions(&self, young_until: Instant) {
+        let mut partitions = self.partitions.clone();
+        loop {
+            // Whoever starts and ends fetchers ends this one, too.
+            if partitions.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let followed = partitions.borrow_and_update().clone();
+            let now = self.parts.clock.monotonic();
+            let is_new = |(key, partition): (&PartitionId, &Arc<Partition>)| {
+                let next = partition.next_fetch(now);
+                let asked = self.session.asked(*key).map(|asked| asked.leader_epoch);
+                next.is_some_and(|next| asked != Some(next.leader_epoch))
+            };
+            if followed.iter().any(is_new) {
+                return sleep_until(young_until).await;
+            }
+        }
     }
 
     fn request(&self, ask: Ask) -> FetchRequest {

@@ -11,11 +11,16 @@ use goatq_controller::service::SubmitError;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::{Health, Phase};
+use crate::metadata::applied::Applied;
 
 /// Between two attempts while the quorum is not reached.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How many attempts pass between two lines about it.
 const QUIET: u32 = 40;
+/// How long a heartbeat that was asked for waits for metadata that is about to be in effect.
+const IN_EFFECT: Duration = Duration::from_millis(100);
+/// Between two heartbeats of a broker that stops.
+const LEAVING: Duration = Duration::from_millis(20);
 /// How long a broker tries to give up what it leads.
 const ORDERLY: Duration = Duration::from_secs(5);
 
@@ -23,6 +28,7 @@ const ORDERLY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Registration {
     controller: Controller,
+    applied: Applied,
     command: RegisterBroker,
     interval: Duration,
     epoch: Arc<AtomicI64>,
@@ -42,9 +48,9 @@ pub(crate) enum RegisterFailure {
 }
 
 impl Registration {
-    /// Not registered yet. `interval` is `broker.heartbeat.interval.ms`.
-    pub(crate) fn new(controller: Controller, command: RegisterBroker, interval: Duration) -> Self {
-        Self { controller, command, interval, epoch: Arc::new(AtomicI64::new(-1)), leaving: Arc::default() }
+    /// Not registered yet. `applied` tells how far the metadata is in effect, `interval` is `broker.heartbeat.interval.ms`.
+    pub(crate) fn new(controller: Controller, applied: Applied, command: RegisterBroker, interval: Duration) -> Self {
+        Self { controller, applied, command, interval, epoch: Arc::new(AtomicI64::new(-1)), leaving: Arc::default() }
     }
 
     /// The epoch of the registration, -1 before.
@@ -52,9 +58,16 @@ impl Registration {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// Waits a little until the metadata that this node has is in effect: who asks for a heartbeat may wait for that.
+    async fn until_in_effect(&self) {
+        let index = self.controller.image().applied_index;
+        tokio::time::timeout(IN_EFFECT, self.applied.until(index)).await.ok();
+    }
+
     async fn beat(&self) -> Result<Result<HeartbeatAnswer, UnknownBroker>, SubmitError> {
         let want_shut_down = self.leaving.load(Ordering::Acquire);
-        let beat = BrokerHeartbeat { id: self.command.id, epoch: self.epoch(), ready: true, want_shut_down };
+        let applied = self.applied.image().applied_index;
+        let beat = BrokerHeartbeat { id: self.command.id, epoch: self.epoch(), ready: true, want_shut_down, applied };
         self.controller.heartbeat(beat).await
     }
 }
@@ -100,10 +113,12 @@ pub(crate) async fn until_unfenced(registration: &Registration) {
 /// Says that the broker is alive, until cancelled. Another process under its id ends it.
 pub(crate) async fn keep_alive(registration: Registration, health: Arc<Health>, cancel: CancellationToken) {
     let mut wait = registration.interval;
+    let mut wanted = registration.controller.heartbeats_wanted();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+            Ok(()) = wanted.changed() => registration.until_in_effect().await,
         }
         let answer = tokio::select! {
             () = cancel.cancelled() => return,
@@ -136,7 +151,7 @@ pub(crate) async fn give_up_leadership(registration: &Registration) {
     registration.leaving.store(true, Ordering::Release);
     let given_up = async {
         while !registration.beat().await.is_ok_and(|answer| answer.is_ok_and(|answer| answer.may_shut_down)) {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(LEAVING).await;
         }
     };
     if tokio::time::timeout(ORDERLY, given_up).await.is_err() {

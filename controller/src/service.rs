@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,7 +32,7 @@ use crate::{
     decide::{Command, ConfigValidator, TopicDefaults},
     feature::SupportedFeatures,
     image::{Endpoint, MetadataImage, SharedImage},
-    liveness::BrokerSessions,
+    liveness::{BrokerSessions, LostNodes},
     raft::{
         MetadataRaft,
         admission::Refusal,
@@ -43,6 +43,7 @@ use crate::{
 
 pub mod calls;
 mod lead;
+mod losses;
 mod start;
 mod status;
 mod writer;
@@ -107,6 +108,8 @@ pub struct QuorumTiming {
     pub heartbeat: Duration,
     /// A follower that hears nothing for this long, and up to twice as long, calls an election (`controller.quorum.election.timeout.ms`).
     pub election_timeout: Duration,
+    /// A node whose connections break off is taken for gone when it is not heard for this long; longer than a heartbeat.
+    pub lost_after: Duration,
     /// Entries between two snapshots.
     pub snapshot_every: u64,
 }
@@ -116,6 +119,7 @@ impl QuorumTiming {
     pub const ALONE: QuorumTiming = QuorumTiming {
         heartbeat: Duration::from_secs(20),
         election_timeout: Duration::from_secs(60),
+        lost_after: Duration::from_secs(30),
         snapshot_every: 5_000,
     };
 }
@@ -125,6 +129,7 @@ impl Default for QuorumTiming {
         QuorumTiming {
             heartbeat: Duration::from_millis(250),
             election_timeout: Duration::from_millis(1_000),
+            lost_after: Duration::from_millis(300),
             snapshot_every: 5_000,
         }
     }
@@ -241,6 +246,17 @@ struct Running {
     patience: Duration,
     started: Instant,
     sessions: Mutex<BrokerSessions>,
+    /// Taken after `sessions` where both are.
+    lost: Mutex<LostNodes>,
+    /// Counts what changes about `lost`.
+    losses: watch::Sender<u64>,
+    /// Who led last, as far as this node knows.
+    last_leader: Mutex<Option<i32>>,
+    /// Counts how often this node was asked for a heartbeat.
+    beats_wanted: watch::Sender<u64>,
+    /// How far the metadata is in effect on this node, as its broker said last.
+    own_applied: AtomicI64,
+    election_timeout: Duration,
     refused: watch::Sender<Option<Refusal>>,
     /// Held while the membership changes.
     admitting: tokio::sync::Mutex<()>,
@@ -337,6 +353,7 @@ impl Controller {
         let stopped = |_| SubmitError::Stopped;
         Ok(match request {
             QuorumRequest::Append(request) => {
+                self.heard_leader(Some(request.vote.leader_id().voted_for));
                 QuorumResponse::Append(raft.append_entries(request).await.map_err(|_| SubmitError::Stopped)?)
             }
             QuorumRequest::Vote(request) => {

@@ -7,7 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 use datadriven::TestCase;
 use goatq_controller::{
     image::BrokerImage,
-    liveness::{BrokerHeartbeat, BrokerSessions, change},
+    liveness::{BrokerHeartbeat, BrokerSessions, LostNodes, change},
 };
 use goatq_protocol::Uuid;
 
@@ -18,13 +18,21 @@ fn brokers(case: &TestCase) -> Vec<(i32, i64)> {
     brokers
 }
 
-fn step(sessions: &mut BrokerSessions, case: &TestCase) -> String {
-    let at = case.args.get("at").map_or(0, |at| at[0].parse().unwrap());
-    let now = Duration::from_secs(at);
+fn step(sessions: &mut BrokerSessions, lost: &mut LostNodes, case: &TestCase) -> String {
+    let number = |name: &str, default: i64| case.args.get(name).map_or(default, |at| at[0].parse().unwrap());
+    let now = Duration::from_secs(number("at", 0).try_into().unwrap());
+    let applied = number("applied", 0);
     let mut out = String::new();
     match case.directive.as_str() {
         "follow" => sessions.follow(brokers(case).into_iter(), now),
-        "heard" => brokers(case).into_iter().for_each(|(id, epoch)| sessions.heard(id, epoch, now)),
+        "heard" => brokers(case).into_iter().for_each(|(id, epoch)| sessions.heard(id, epoch, applied, now)),
+        "gave-up" => {
+            for (id, epoch) in brokers(case) {
+                let knows = sessions.gave_up((id, epoch), number("index", 0), applied);
+                writeln!(out, "{id}: {knows:?}").unwrap();
+            }
+        }
+        "lost" | "is-heard" | "lead-after" | "gone" => return losing(lost, case, now),
         "forget" => sessions.forget(),
         "expired" => writeln!(out, "expired: {:?}", sessions.expired(now)).unwrap(),
         "beat" => return beat(case),
@@ -32,6 +40,20 @@ fn step(sessions: &mut BrokerSessions, case: &TestCase) -> String {
     }
     writeln!(out, "next end: {:?}", sessions.next_end()).unwrap();
     out
+}
+
+fn losing(lost: &mut LostNodes, case: &TestCase, now: Duration) -> String {
+    for (id, _) in brokers(case) {
+        match case.directive.as_str() {
+            "lost" => drop(lost.lost(id, now)),
+            "is-heard" => lost.heard(id),
+            "lead-after" => lost.lead_after(Some(id)),
+            _ => {}
+        }
+    }
+    let unheard: Vec<_> = lost.unheard().collect();
+    let gone: Vec<_> = unheard.iter().filter(|id| lost.is_gone(**id, Duration::ZERO, now)).collect();
+    format!("unheard: {unheard:?}, gone: {gone:?}\n")
 }
 
 fn beat(case: &TestCase) -> String {
@@ -47,7 +69,8 @@ fn beat(case: &TestCase) -> String {
         features: Default::default(),
         log_dirs: Vec::new(),
     };
-    let beat = BrokerHeartbeat { id: 2, epoch: 5, ready: has("ready"), want_shut_down: has("want-shut-down") };
+    let beat =
+        BrokerHeartbeat { id: 2, epoch: 5, ready: has("ready"), want_shut_down: has("want-shut-down"), applied: 0 };
     format!("{:?}\n", change(&broker, has("leads"), &beat))
 }
 
@@ -55,6 +78,7 @@ fn beat(case: &TestCase) -> String {
 fn scripts() {
     datadriven::walk("testdata/liveness", |file| {
         let mut sessions = BrokerSessions::new(Duration::from_secs(9), 1);
-        file.run(|case| step(&mut sessions, case));
+        let mut lost = LostNodes::new(Duration::from_secs(1));
+        file.run(|case| step(&mut sessions, &mut lost, case));
     });
 }

@@ -6,6 +6,8 @@
 mod calls;
 #[path = "raft/log_store.rs"]
 mod log_store;
+#[path = "raft/losses.rs"]
+mod losses;
 #[path = "raft/quorum.rs"]
 mod quorum;
 #[path = "raft/service.rs"]

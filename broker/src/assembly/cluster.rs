@@ -23,6 +23,7 @@ use crate::config::broker::QuorumAddress;
 use crate::config::listener::Listener;
 use crate::config::validator::TableValidator;
 use crate::lifecycle::{self, Registration};
+use crate::metadata::applied::Applied;
 use crate::net::budget::MemoryBudget;
 use crate::net::connection::ConnectionConfig;
 use crate::net::server::{NetConfig, Server};
@@ -38,6 +39,8 @@ use crate::threads::workers::Workers;
 const PEER_MEMORY: usize = MAX_REQUEST + (64 << 20);
 /// What a follower of the quorum waits for before it calls an election is this many heartbeats of the leader.
 const HEARTBEATS: u32 = 4;
+/// How much later than usual a heartbeat may come of a node whose other connection has broken off.
+const HEARTBEAT_IS_LATE: Duration = Duration::from_millis(50);
 
 /// Makes the service of clients known to the service of nodes, once there is one.
 pub(super) type Doors = watch::Sender<Option<Arc<dyn Service>>>;
@@ -115,6 +118,7 @@ fn cluster_config(
         QuorumTiming {
             heartbeat: quorum.election_timeout / HEARTBEATS,
             election_timeout: quorum.election_timeout,
+            lost_after: quorum.election_timeout / HEARTBEATS + HEARTBEAT_IS_LATE,
             ..QuorumTiming::default()
         }
     };
@@ -230,10 +234,11 @@ pub(super) fn registration(
 /// its registration. The quorum may refuse the node, which ends the wait.
 pub(super) async fn join(
     controller: &Controller,
+    applied: &Applied,
     command: RegisterBroker,
     interval: Duration,
 ) -> Result<Registration, StartError> {
-    let registration = Registration::new(controller.clone(), command, interval);
+    let registration = Registration::new(controller.clone(), applied.clone(), command, interval);
     tokio::select! {
         registered = lifecycle::register(&registration) => registered?,
         refusal = controller.refused() => return Err(refusal.into()),

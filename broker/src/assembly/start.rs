@@ -222,7 +222,8 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     let (proposals, proposed) = mpsc::unbounded_channel();
     let applier = applier(&mut starting, &fixed, &dirs, &partitions, proposals);
     let applied = Applied::new(applier.published());
-    let registration = enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, &applier).await?;
+    let registration =
+        enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, (&applier, &applied)).await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
     let node = node(&mut starting, &dirs, controller, partitions, applied, options.loggers);
@@ -261,7 +262,7 @@ async fn enter_cluster(
     starting: &mut Starting,
     (config, dirs, addresses): (&BrokerConfig, &OpenDirs, &Addresses),
     controller: &Controller,
-    applier: &Applier,
+    (applier, applied): (&Applier, &Applied),
 ) -> Result<Option<Registration>, StartError> {
     let alone = config.quorum.votes_alone(config.identity.node_id);
     if alone {
@@ -272,7 +273,7 @@ async fn enter_cluster(
     let mut registration = None;
     if config.quorum.is_broker {
         let command = registration_of(starting, config, dirs, addresses, !alone);
-        registration = Some(join(controller, command, config.quorum.heartbeat_interval).await?);
+        registration = Some(join(controller, applied, command, config.quorum.heartbeat_interval).await?);
     }
     if !alone {
         starting.enter("partitions");

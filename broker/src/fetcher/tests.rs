@@ -111,6 +111,33 @@ struct Follower {
     tasks: TaskTracker,
 }
 
+/// What the fetchers of a follower need, to reach the leader.
+fn parts(leader: &RunningNode, partitions: Arc<PartitionRegistry>) -> FetcherParts {
+    let node = leader.node();
+    let config = PeerConfig {
+        listener: "PLAINTEXT".to_owned(),
+        timeout: PATIENCE,
+        max_answer: 1 << 20,
+        client_id: "follower".into(),
+    };
+    let (transport, applied) = (node.transport.clone(), node.applied.clone());
+    FetcherParts {
+        config: FetcherConfig {
+            node_id: FOLLOWER,
+            max_wait: Duration::from_millis(100),
+            min_bytes: 1,
+            partition_bytes: 1 << 20,
+            response_bytes: 1 << 20,
+            max_pause: Duration::from_millis(100),
+        },
+        partitions,
+        peers: Arc::new(TcpPeers { transport, applied: applied.clone(), config }),
+        applied,
+        clock: node.clock.clone(),
+        offload: Offload::Threads,
+    }
+}
+
 impl Follower {
     fn new(leader: &RunningNode, path: &Path) -> Self {
         let node = leader.node();
@@ -158,32 +185,7 @@ impl Follower {
         partition.assign(assignment, Duration::ZERO);
         let partitions = Arc::new(PartitionRegistry::default());
         partitions.insert(partition.clone());
-        let peers = PeerConfig {
-            listener: "PLAINTEXT".to_owned(),
-            timeout: PATIENCE,
-            max_answer: 1 << 20,
-            client_id: "follower".into(),
-        };
-        let parts = FetcherParts {
-            config: FetcherConfig {
-                node_id: FOLLOWER,
-                max_wait: Duration::from_millis(100),
-                min_bytes: 1,
-                partition_bytes: 1 << 20,
-                response_bytes: 1 << 20,
-                max_pause: Duration::from_millis(100),
-            },
-            partitions,
-            applied: node.applied.clone(),
-            peers: Arc::new(TcpPeers {
-                transport: node.transport.clone(),
-                applied: node.applied.clone(),
-                config: peers,
-            }),
-            clock: node.clock.clone(),
-            offload: Offload::Threads,
-        };
-        Self { dir, partition, parts, stop: CancellationToken::new(), tasks }
+        Self { dir, partition, parts: parts(leader, partitions), stop: CancellationToken::new(), tasks }
     }
 
     fn fetch(&mut self) {

@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use goatq_controller::raft::network::LossListener;
 use goatq_controller::service::{QuorumNode, UNKNOWN_NODE};
 use goatq_protocol::wire::Versioned;
 use parking_lot::Mutex;
@@ -64,11 +65,13 @@ pub(super) struct Shared {
     /// An answer that is overdue for this long closes the connection.
     pub(super) overdue: Duration,
     pub(super) chances: Mutex<StdRng>,
+    /// Told of nodes that end connections.
+    pub(super) losses: OnceLock<LossListener>,
 }
 
 impl Shared {
     pub(super) fn new(own: Identity, transport: Transport, overdue: Duration, seed: [u8; 32]) -> Self {
-        Self { own, transport, overdue, chances: Mutex::new(StdRng::from_seed(seed)) }
+        Self { own, transport, overdue, chances: Mutex::new(StdRng::from_seed(seed)), losses: OnceLock::new() }
     }
 }
 
@@ -148,6 +151,15 @@ impl Lane {
         }
     }
 
+    /// The node has ended the connection, or takes none: it may be gone.
+    fn lost(&self) {
+        if self.target < UNKNOWN_NODE
+            && let Some(listener) = self.shared.losses.get()
+        {
+            listener(self.target);
+        }
+    }
+
     /// Connects, and both sides prove who they are.
     async fn establish(&self, node: &QuorumNode) -> Result<Stream, String> {
         let mut refusal = "it has no address".to_owned();
@@ -155,6 +167,9 @@ impl Lane {
             let mut stream = match self.shared.transport.connect(&endpoint.host, endpoint.port).await {
                 Ok(stream) => stream,
                 Err(error) => {
+                    if error.kind() == io::ErrorKind::ConnectionRefused {
+                        self.lost();
+                    }
                     refusal = format!("{}:{}: {error}", endpoint.host, endpoint.port);
                     continue;
                 }
@@ -223,11 +238,20 @@ impl Lane {
             received.reserve(4096);
             tokio::select! {
                 read = talk.read.read(&mut received) => match read {
-                    // It was idle: that is no failure.
-                    Ok(0) if talk.waiting.is_empty() => return (None, None),
-                    Ok(0) => break "it closed the connection".to_owned(),
+                    Ok(0) => {
+                        let idle = talk.waiting.is_empty();
+                        self.lost();
+                        // It was idle: that is no failure.
+                        if idle {
+                            return (None, None);
+                        }
+                        break "it closed the connection".to_owned();
+                    }
                     Ok(_) => if let Err(fault) = talk.take_answers(&mut received) { break fault.to_string() },
-                    Err(error) => break error.to_string(),
+                    Err(error) => {
+                        self.lost();
+                        break error.to_string();
+                    }
                 },
                 written = write_some(&mut talk.write, &talk.out), if !talk.out.is_empty() => match written {
                     Ok(count) => talk.written(count),

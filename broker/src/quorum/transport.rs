@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use goatq_controller::raft::network::{QuorumReply, QuorumRequest, QuorumResponse, QuorumTransport, TransportError};
+use goatq_controller::raft::network::{
+    LossListener, QuorumReply, QuorumRequest, QuorumResponse, QuorumTransport, TransportError,
+};
 use goatq_controller::raft::pieces::{PIECE, Piece, PieceAnswer};
 use goatq_controller::raft::snapshot::SnapshotData;
 use goatq_controller::raft::wire::{self, RequestKind, WireResponse};
@@ -145,5 +147,10 @@ impl QuorumTransport for Peers {
             let answer = inner.send(target, &node, request, deadline).await;
             answer.map_err(|NoAnswer { reason, sent }| TransportError { target, reason, sent })
         })
+    }
+
+    fn tell_losses(&self, listener: LossListener) {
+        // There is one controller, which says so once.
+        self.inner.shared.losses.set(listener).ok();
     }
 }

@@ -108,7 +108,16 @@ pub trait QuorumTransport: Send + Sync + 'static {
     /// Sends a request to a node and brings its answer. Gives up with an error after `deadline`. Requests to one node need not
     /// arrive in order.
     fn send(&self, target: u64, node: &QuorumNode, request: QuorumRequest, deadline: Duration) -> QuorumReply;
+
+    /// From now on `listener` is told of each node that closes, resets or refuses a connection: its process may have ended. It must not
+    /// block. A transport that cannot know tells nothing; then silence alone counts.
+    fn tell_losses(&self, listener: LossListener) {
+        drop(listener);
+    }
 }
+
+/// Told of a node, by its id, that a connection to it has ended.
+pub type LossListener = Box<dyn Fn(u64) + Send + Sync>;
 
 /// The transport of a quorum of one: there is nobody to talk to.
 #[derive(Debug, Default)]

@@ -45,6 +45,10 @@ pub(crate) struct Announce {
     pub(crate) node: QuorumNode,
 }
 
+/// Asks a node, whether it leads or not, for a heartbeat of its broker to the leader.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WantHeartbeat;
+
 /// Asks how the quorum is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Describe;
@@ -75,6 +79,16 @@ impl LeaderRequest for BrokerHeartbeat {
 
     async fn answer(self, controller: &Controller) -> Result<Self::Answer, SubmitError> {
         controller.beat(self).await
+    }
+}
+
+impl LeaderRequest for WantHeartbeat {
+    const NAME: &'static str = "WantHeartbeat";
+    type Answer = ();
+
+    async fn answer(self, controller: &Controller) -> Result<(), SubmitError> {
+        controller.want_heartbeat();
+        Ok(())
     }
 }
 
@@ -117,7 +131,7 @@ macro_rules! calls {
 calls! {
     AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, ChangeBroker, CreatePartitions,
     CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
-    Announce, BrokerHeartbeat, Describe
+    Announce, BrokerHeartbeat, Describe, WantHeartbeat
 }
 
 async fn answer_one<C: LeaderRequest>(controller: &Controller, body: &[u8]) -> Result<Bytes, SubmitError> {

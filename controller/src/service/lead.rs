@@ -1,12 +1,14 @@
 //! What the leader of the quorum does beside deciding: it takes in nodes, hears brokers, and fences those that fall silent; and how a
 //! node makes itself known to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use openraft::{ChangeMembers, async_runtime::watch::WatchReceiver};
 use tokio::time::Instant;
 
-use super::{Controller, QuorumNode, QuorumStatus, SubmitError, calls::Announce, writer::submit_error};
+use super::{
+    Controller, QuorumNode, QuorumStatus, SubmitError, calls::Announce, losses::ASK_AGAIN, writer::submit_error,
+};
 use crate::{
     decide::brokers::{BrokerChange, ChangeBroker, UnknownBroker, registered},
     image::MetadataImage,
@@ -80,8 +82,12 @@ impl Controller {
             Err(unknown) => return Ok(Err(unknown)),
         };
         let now = self.running.started.elapsed();
-        self.running.sessions.lock().heard(beat.id, beat.epoch, now);
-        let mut next = change(broker, leads_any(&image, beat.id), &beat);
+        self.running.sessions.lock().heard(beat.id, beat.epoch, beat.applied, now);
+        self.running.lost.lock().heard(beat.id);
+        if u64::try_from(beat.id).ok() == Some(*self.running.raft.node_id()) {
+            self.running.own_applied.fetch_max(beat.applied, Ordering::AcqRel);
+        }
+        let mut next = change(broker, self.is_needed(&image, &beat), &beat);
         // It gives up what it leads, then it is fenced: there is no third change.
         for _ in 0..2 {
             let Some(change_now) = next else { break };
@@ -91,12 +97,28 @@ impl Controller {
             }
             let image = self.image();
             let broker = image.brokers.get(beat.id);
-            next = broker.and_then(|broker| change(broker, leads_any(&image, beat.id), &beat));
+            next = broker.and_then(|broker| change(broker, self.is_needed(&image, &beat), &beat));
         }
         let image = self.image();
         let fenced = image.brokers.get(beat.id).is_none_or(|broker| broker.fenced);
-        let may_shut_down = beat.want_shut_down && !leads_any(&image, beat.id);
+        let may_shut_down = beat.want_shut_down && fenced && !leads_any(&image, beat.id);
         Ok(Ok(HeartbeatAnswer { fenced, may_shut_down }))
+    }
+
+    /// Whether a broker that wants to stop has to stay: it leads something, or others have not heard that it does not, and would send
+    /// clients to it.
+    fn is_needed(&self, image: &MetadataImage, beat: &BrokerHeartbeat) -> bool {
+        if leads_any(image, beat.id) {
+            return true;
+        }
+        if !beat.want_shut_down {
+            return false;
+        }
+        let own = i32::try_from(*self.running.raft.node_id()).unwrap_or(-1);
+        let serves = image.brokers.get(own).is_some_and(|broker| !broker.fenced);
+        let own_applied = if serves { self.running.own_applied.load(Ordering::Acquire) } else { i64::MAX };
+        let known = self.running.sessions.lock().gave_up((beat.id, beat.epoch), image.applied_index, own_applied);
+        known.map_err(|behind| self.ask_for_heartbeats(behind.into_iter())).is_err()
     }
 
     /// Takes a node into the quorum, or takes note of where it is now, if this node leads.
@@ -177,12 +199,14 @@ impl Controller {
     pub(super) async fn keep_sessions(self) {
         let mut stop = self.running.stop.subscribe();
         let (mut images, mut metrics) = (self.watch(), self.running.raft.server_metrics());
+        let mut losses = self.running.losses.subscribe();
         loop {
             let wake = self.look_after_sessions().await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 changed = images.changed() => if changed.is_err() { return },
                 changed = metrics.changed() => if changed.is_err() { return },
+                changed = losses.changed() => if changed.is_err() { return },
                 () = sleep_until(wake) => {}
             }
         }
@@ -193,16 +217,30 @@ impl Controller {
         let running = &self.running;
         if !running.leads() {
             running.sessions.lock().forget();
-            return None;
+            return self.succeed_leader().await.map(|next| running.started + next);
+        }
+        if let Some(before) = running.last_leader.lock().take() {
+            running.lost.lock().lead_after(Some(before));
         }
         let (image, now) = (self.image(), running.started.elapsed());
-        let (expired, next) = {
+        let (mut expired, gone, asked, next) = {
             let mut sessions = running.sessions.lock();
             sessions.follow(image.brokers.unfenced().map(|broker| (broker.id, broker.epoch)), now);
-            (sessions.expired(now), sessions.next_end())
+            let lost = running.lost.lock();
+            let unheard = lost.unheard().filter_map(|id| Some((id, sessions.epoch(id)?)));
+            let (gone, asked): (Vec<_>, Vec<_>) = unheard.partition(|(id, _)| lost.is_gone(*id, Duration::ZERO, now));
+            let ends = asked.iter().filter_map(|(id, _)| Some(lost.end(*id)?.min(now.saturating_add(ASK_AGAIN))));
+            (sessions.expired(now), gone, asked.clone(), ends.chain(sessions.next_end()).min())
         };
+        self.ask_for_heartbeats(asked.iter().map(|(id, _)| *id));
+        for (id, epoch) in &gone {
+            tracing::warn!(broker = id, epoch, "fenced: its connections have ended, and it is not heard");
+        }
         for (id, epoch) in &expired {
             tracing::warn!(broker = id, epoch, "fenced: it was not heard within its session");
+        }
+        expired.extend(gone);
+        for (id, epoch) in &expired {
             let fence = ChangeBroker { id: *id, epoch: *epoch, change: BrokerChange::Fence };
             if let Err(error) = self.submit_here(fence).await {
                 tracing::debug!(broker = id, %error, "not fenced yet");

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -23,7 +26,7 @@ use crate::{
     decide::{ConfigValidator, cluster::FormCluster},
     entropy::Entropy,
     image::SharedImage,
-    liveness::BrokerSessions,
+    liveness::{BrokerSessions, LostNodes},
     raft::{
         log_store::{self, LogStore},
         network::{Members, Network, QuorumTransport},
@@ -84,6 +87,12 @@ pub(super) async fn start(
         patience: config.patience,
         started: Instant::now(),
         sessions: Mutex::new(BrokerSessions::new(config.session_timeout, config.node_id)),
+        lost: Mutex::new(LostNodes::new(config.timing.lost_after)),
+        losses: watch::Sender::new(0),
+        last_leader: Mutex::default(),
+        beats_wanted: watch::Sender::new(0),
+        own_applied: AtomicI64::new(-1),
+        election_timeout: config.timing.election_timeout,
         refused: watch::Sender::new(None),
         admitting: tokio::sync::Mutex::default(),
     };
@@ -111,6 +120,7 @@ fn attend(controller: &Controller, config: &ClusterConfig) {
         tokio::spawn(controller.clone().announce(node));
     }
     if config.timing != QuorumTiming::ALONE {
+        controller.hear_losses();
         tokio::spawn(controller.clone().keep_sessions());
     }
 }

@@ -134,7 +134,7 @@ fn register(id: i32) -> RegisterBroker {
 
 async fn beat(controller: &Controller, id: i32, want_shut_down: bool) -> HeartbeatAnswer {
     let epoch = controller.image().brokers.get(id).unwrap().epoch;
-    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down };
+    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down, applied: i64::MAX };
     controller.heartbeat(beat).await.unwrap().unwrap()
 }
 
@@ -172,11 +172,13 @@ async fn brokers_serve_as_long_as_they_are_heard() {
     assert!(partitions(&follower).iter().all(|partition| partition.leader == partition.replicas[0]));
     assert_eq!(quorum.leader().await, old);
 
-    // 7 stops in order.
+    // 7 stops in order, when 8 knows.
+    assert!(!beat(&follower, 7, true).await.may_shut_down);
+    beat(&follower, 8, false).await;
     assert!(beat(&follower, 7, true).await.may_shut_down);
     assert!(partitions(&follower).iter().all(|partition| partition.leader != 7));
     assert!(follower.image().brokers.get(7).unwrap().fenced);
-    let stale = BrokerHeartbeat { id: 8, epoch: 0, ready: true, want_shut_down: false };
+    let stale = BrokerHeartbeat { id: 8, epoch: 0, ready: true, want_shut_down: false, applied: 0 };
     assert!(follower.heartbeat(stale).await.unwrap().is_err());
 }
 

@@ -13,7 +13,7 @@ use goatq_controller::{
     Controller,
     decide::configs::AlterConfigs,
     image::ConfigResource,
-    raft::network::{QuorumReply, QuorumRequest, QuorumTransport, TransportError},
+    raft::network::{LossListener, QuorumReply, QuorumRequest, QuorumTransport, TransportError},
     service::{ClusterConfig, QuorumNode, QuorumTiming, SubmitError},
 };
 use goatq_protocol::Uuid;
@@ -27,6 +27,16 @@ pub(crate) struct Wires {
     pub(crate) cut_off: Arc<Mutex<BTreeSet<u64>>>,
     /// The disks that are in the nodes: as on a real network, nobody talks Raft to a node with another one than he knows of.
     disks: Arc<Mutex<BTreeMap<u64, Uuid>>>,
+    /// Who is told of connections that end.
+    listeners: Arc<Mutex<BTreeMap<u64, LossListener>>>,
+}
+
+impl Wires {
+    /// All connections of a node end, and the others are told.
+    pub(crate) fn hang_up(&self, node: u64) {
+        let listeners = self.listeners.lock();
+        listeners.iter().filter(|(other, _)| **other != node).for_each(|(_, listener)| listener(node));
+    }
 }
 
 /// The wires as one node sees them.
@@ -36,6 +46,10 @@ struct Plug {
 }
 
 impl QuorumTransport for Plug {
+    fn tell_losses(&self, listener: LossListener) {
+        self.wires.listeners.lock().insert(self.from, listener);
+    }
+
     fn send(&self, target: u64, node: &QuorumNode, request: QuorumRequest, deadline: Duration) -> QuorumReply {
         let (from, wires) = (self.from, self.wires.clone());
         let known = node.directory_id;
