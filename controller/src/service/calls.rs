@@ -197,8 +197,12 @@ impl Controller {
     pub(super) async fn answer_call(&self, call: LeaderCall) -> CallAnswer {
         let here = tokio::time::timeout(call.deadline, answer_named(self, &call)).await;
         let result = here.unwrap_or(Err(SubmitError::Unknown));
-        if let Err(SubmitError::NotLeader { leader: Some(_) }) = result
+        let own = *self.running.raft.node_id();
+        // A leader that has not formed its cluster yet refuses, too: asking another one in its place, which would ask this one again,
+        // has both wait for each other.
+        if let Err(SubmitError::NotLeader { leader: Some(leader) }) = result
             && !call.relayed
+            && u64::try_from(leader) != Ok(own)
         {
             match self.ask(LeaderCall { relayed: true, ..call }).await {
                 Asked::Answer(answer) => return answer,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
-use openraft::{ChangeMembers, async_runtime::watch::WatchReceiver};
+use openraft::{ChangeMembers, ReadPolicy, async_runtime::watch::WatchReceiver};
 use tokio::time::Instant;
 
 use super::{
@@ -76,7 +76,12 @@ impl Controller {
         if !self.running.leads() {
             return Err(self.not_leader());
         }
-        let image = self.image();
+        let mut image = self.image();
+        if registered(&image, beat.id, beat.epoch).is_err() {
+            // A leader that is new, or was deposed and has not heard of it, may know less than the broker does.
+            self.be_certain().await?;
+            image = self.image();
+        }
         let broker = match registered(&image, beat.id, beat.epoch) {
             Ok(broker) => broker,
             Err(unknown) => return Ok(Err(unknown)),
@@ -119,6 +124,12 @@ impl Controller {
         let own_applied = if serves { self.running.own_applied.load(Ordering::Acquire) } else { i64::MAX };
         let known = self.running.sessions.lock().gave_up((beat.id, beat.epoch), image.applied_index, own_applied);
         known.map_err(|behind| self.ask_for_heartbeats(behind.into_iter())).is_err()
+    }
+
+    /// Makes sure that this node leads, and that its image has all that was committed until now.
+    async fn be_certain(&self) -> Result<(), SubmitError> {
+        let certain = self.running.raft.ensure_linearizable(ReadPolicy::ReadIndex).await;
+        certain.map(drop).map_err(|_| self.not_leader())
     }
 
     /// Takes a node into the quorum, or takes note of where it is now, if this node leads.
