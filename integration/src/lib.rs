@@ -7,6 +7,7 @@
 //! - [`peer`]: one raw connection.
 //! - [`ledger`]: what a client was told, against what the log says afterwards.
 //! - [`crash_image`]: power cuts, on real file systems.
+//! - [`sim`]: the whole node in a simulated world.
 //!
 //! `tests/` uses them; `clients/` holds the programs of the foreign-client matrix.
 
@@ -18,4 +19,5 @@ pub mod crash_image;
 pub mod ledger;
 pub mod node;
 pub mod peer;
+pub mod sim;
 pub mod workload;

@@ -1,0 +1,379 @@
+//! A world: machines, a network, clients and faults, made from one seed and run to its end.
+//!
+//! 1. Everything starts, and the topic of the load is made.
+//! 2. Faults strike while clients work.
+//! 3. Faults are over: every node serves again, every partition has a leader and all its replicas in sync, every client comes to
+//!    its end, all within [`PATIENCE`].
+//! 4. All that was noted is held against what the nodes have.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use turmoil::{Builder, Sim};
+
+use super::invariants::{self, Invariant, Replicas, Sight};
+use super::machine::{End, Machine, Shape};
+use super::nemesis::{Fault, Nemesis, Strike};
+use super::workload::{self, Shared, Stage};
+
+/// A step of the network's clock.
+const TICK: Duration = Duration::from_millis(4);
+/// How often the invariants are looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often the state of all nodes becomes part of the trace.
+const NOTE: Duration = Duration::from_millis(250);
+/// How long a cluster without faults may take for anything.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What came of a world.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// Hash of all that happened.
+    pub trace: u64,
+    /// Time that passed in it.
+    pub lasted: Duration,
+    /// Faults that struck.
+    pub faults: usize,
+    /// Records that were acknowledged.
+    pub acked: usize,
+    /// What must not be.
+    pub violations: Vec<String>,
+    /// The last that happened.
+    pub lines: Vec<String>,
+}
+
+/// How a world is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Prints everything that happens.
+    pub loud: bool,
+}
+
+/// Runs the world of a seed.
+pub fn run(seed: u64, options: Options) -> Report {
+    let mut world = World::new(seed, options);
+    let outcome = world.history_of_it();
+    let at = world.sim.elapsed();
+    if let Err(what) = outcome {
+        world.shared.history.borrow_mut().violation(at, what);
+    }
+    let history = world.shared.history.borrow();
+    Report {
+        seed,
+        trace: history.trace.hash(),
+        lasted: at,
+        faults: world.strikes,
+        acked: history.acked_count(),
+        violations: history.violations.clone(),
+        lines: history.trace.lines().map(str::to_owned).collect(),
+    }
+}
+
+struct World {
+    sim: Sim<'static>,
+    machines: Vec<Arc<Machine>>,
+    shared: Rc<Shared>,
+    nemesis: Nemesis,
+    rng: StdRng,
+    invariants: Vec<Box<dyn Invariant>>,
+    /// Machines that are down, and when they start again.
+    down: Vec<(Arc<Machine>, Duration)>,
+    /// What is wrong with the network, and until when.
+    broken: Option<(Fault, Duration)>,
+    strikes: usize,
+    looked: Duration,
+    noted: Duration,
+}
+
+impl World {
+    fn new(seed: u64, options: Options) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let shape = Shape { machines: 3, replication: 3, min_insync: 2 };
+        let mut sim = Builder::new()
+            .rng_seed(rng.random())
+            .epoch(std::time::UNIX_EPOCH)
+            .simulation_duration(Duration::from_secs(600))
+            .tick_duration(TICK)
+            .min_message_latency(TICK)
+            .max_message_latency(Duration::from_millis(rng.random_range(5..15)))
+            .tcp_capacity(4_096)
+            .enable_random_order()
+            .build();
+        let shared = Shared::new(shape.clone(), rng.random());
+        shared.history.borrow_mut().trace.loud = options.loud;
+        let machines: Vec<_> = (1..=shape.machines).map(|id| Machine::new(id, &shape, rng.random())).collect();
+        for machine in &machines {
+            let lives = machine.clone();
+            sim.host(machine.host.as_str(), move || {
+                let machine = lives.clone();
+                async move { Ok(machine.live().await?) }
+            });
+        }
+        workload::start(&mut sim, &shared);
+        Self {
+            sim,
+            machines,
+            shared,
+            nemesis: Nemesis::new(StdRng::seed_from_u64(rng.random()), shape.machines),
+            rng,
+            invariants: invariants::all(),
+            down: Vec::new(),
+            broken: None,
+            strikes: 0,
+            looked: Duration::ZERO,
+            noted: Duration::ZERO,
+        }
+    }
+
+    /// All of it; the error is what must not be.
+    fn history_of_it(&mut self) -> Result<(), String> {
+        self.until("the cluster starts", |world| world.shared.ready.get() && world.all_serve())?;
+        let end = self.sim.elapsed() + Duration::from_millis(self.rng.random_range(4_000..12_000));
+        while self.sim.elapsed() < end {
+            let next = self.sim.elapsed() + self.nemesis.pause();
+            while self.sim.elapsed() < next {
+                self.step()?;
+            }
+            let strike = self.nemesis.choose();
+            self.strike(strike);
+        }
+        self.heal();
+        self.shared.stage.set(Stage::Drain);
+        self.note("faults are over");
+        self.until("every node serves", |world| world.all_serve())?;
+        self.until("every partition is whole", |world| world.whole())?;
+        self.until("every client comes to its end", |world| world.shared.working.get() == 0)?;
+        self.until("every partition is whole", |world| world.whole())?;
+        self.judge()
+    }
+
+    /// Goes on until something is true, which it has to be in time.
+    fn until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) -> Result<(), String> {
+        let begun = self.sim.elapsed();
+        while !reached(self) {
+            if self.sim.elapsed() > begun + PATIENCE {
+                return Err(format!("liveness: in {PATIENCE:?} it never came to this: {what}; {}", self.describe()));
+            }
+            self.step()?;
+        }
+        self.note(what);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.sim.step().map_err(|error| format!("a node or a client ended: {error:#}"))?;
+        let now = self.sim.elapsed();
+        self.mend(now);
+        if now >= self.looked + LOOK {
+            self.looked = now;
+            let nodes = self.nodes();
+            for invariant in &mut self.invariants {
+                invariant.look(&nodes)?;
+            }
+            let violation = self.shared.history.borrow().violations.first().cloned();
+            if violation.is_some() {
+                // It is noted already.
+                return Err("see above".to_owned());
+            }
+        }
+        if now >= self.noted + NOTE {
+            self.noted = now;
+            let state = self.describe();
+            self.note(&state);
+        }
+        Ok(())
+    }
+
+    /// Ends what is over by now.
+    fn mend(&mut self, now: Duration) {
+        let (over, still): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.down).into_iter().partition(|down| now >= down.1);
+        self.down = still;
+        for (machine, _) in over {
+            self.start(&machine);
+        }
+        // Those that were asked to stop, and have.
+        for machine in self.machines.clone() {
+            if !self.is_down(machine.id) && !self.sim.is_host_running(machine.host.as_str()) {
+                self.note(&format!("{} has stopped", machine.host));
+                self.down.push((machine, now + Duration::from_millis(self.rng.random_range(10..1_000))));
+            }
+        }
+        if let Some((fault, _)) = self.broken.take_if(|broken| now >= broken.1) {
+            self.note(&format!("over: {fault:?}"));
+            self.repair(&fault);
+        }
+    }
+
+    fn start(&mut self, machine: &Arc<Machine>) {
+        self.note(&format!("{} starts", machine.host));
+        machine.begin_again();
+        self.sim.bounce(machine.host.as_str());
+    }
+
+    fn strike(&mut self, Strike { fault, lasts }: Strike) {
+        let until = self.sim.elapsed() + lasts;
+        match &fault {
+            Fault::End(id, how) => self.end(*id, *how, until),
+            Fault::EndAll(how) => (1..=self.shared.shape.machines).for_each(|id| self.end(id, *how, until)),
+            Fault::Stop(id) => self.stop(*id),
+            Fault::Jump(id, by_ms) => {
+                self.note(&format!("{fault:?}"));
+                self.machine(*id).jump(*by_ms);
+            }
+            _ if self.broken.is_some() => return,
+            _ => {
+                self.note(&format!("{fault:?} for {lasts:?}"));
+                self.break_network(&fault);
+                self.broken = Some((fault, until));
+            }
+        }
+        self.strikes += 1;
+    }
+
+    fn end(&mut self, id: i32, how: End, until: Duration) {
+        let machine = self.machine(id);
+        if self.is_down(id) {
+            return;
+        }
+        self.note(&format!("{} ends: {how:?}", machine.host));
+        // First the disk: what tasks write while they are dropped is too late.
+        machine.end(how);
+        self.sim.crash(machine.host.as_str());
+        self.down.push((machine, until));
+    }
+
+    /// Asks a node to stop. It starts again when it has.
+    fn stop(&mut self, id: i32) {
+        let machine = self.machine(id);
+        if !self.is_down(id) && machine.is_serving() {
+            self.note(&format!("{} stops", machine.host));
+            machine.stop();
+        }
+    }
+
+    fn is_down(&self, id: i32) -> bool {
+        self.down.iter().any(|(machine, _)| machine.id == id)
+    }
+
+    fn machine(&self, id: i32) -> Arc<Machine> {
+        self.machines.iter().find(|machine| machine.id == id).cloned().expect("ids are those of machines")
+    }
+
+    fn heal(&mut self) {
+        if let Some((fault, _)) = self.broken.take() {
+            self.repair(&fault);
+        }
+        for down in &mut self.down {
+            down.1 = Duration::ZERO;
+        }
+    }
+
+    fn all_serve(&self) -> bool {
+        self.down.is_empty() && self.machines.iter().all(|machine| machine.is_serving())
+    }
+
+    /// Every partition has a leader and all its replicas in sync, as all nodes know.
+    fn whole(&self) -> bool {
+        let nodes = self.nodes();
+        let newest = nodes.iter().map(|sight| sight.node.image().applied_index).max();
+        self.all_serve()
+            && nodes.iter().all(|sight| {
+                let image = sight.node.image();
+                let whole = image
+                    .topics
+                    .iter()
+                    .flat_map(|topic| &topic.partitions)
+                    .all(|partition| partition.has_leader() && partition.isr.len() == partition.replicas.len());
+                whole && Some(image.applied_index) == newest
+            })
+    }
+
+    fn nodes(&self) -> Vec<Sight> {
+        let running = self.machines.iter().filter_map(|machine| {
+            let (life, node) = machine.node()?;
+            Some(Sight { id: machine.id, life, node })
+        });
+        running.collect()
+    }
+
+    /// What nodes have now, in one line.
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        for machine in &self.machines {
+            let disk = machine.disk().counters();
+            text += &format!("{} writes {} syncs {}", machine.host, disk.writes, disk.syncs);
+            let Some((life, node)) = machine.node() else {
+                text += " down; ";
+                continue;
+            };
+            let image = node.image();
+            text += &format!(" life {life} serving {} metadata {}", machine.is_serving(), image.applied_index);
+            for partition in node.partitions().all() {
+                let (leader, epoch) = partition.leader();
+                let (end, committed) = (partition.log_end_offset(), partition.high_watermark());
+                text += &format!(" {partition:?}:{leader}/{epoch}:{committed}/{end}");
+            }
+            text += "; ";
+        }
+        text
+    }
+
+    fn note(&self, what: &str) {
+        self.shared.history.borrow_mut().trace.note(self.sim.elapsed(), format_args!("{what}"));
+    }
+
+    fn judge(&self) -> Result<(), String> {
+        let nodes = self.nodes();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let replicas: Replicas = runtime.block_on(invariants::read_all(&nodes))?;
+        let mut history = self.shared.history.borrow_mut();
+        let mut found = invariants::acknowledged::check(&history, &replicas);
+        found.extend(invariants::duplicates::check(&history, &replicas));
+        found.extend(invariants::replicas::check(&replicas));
+        found.extend(invariants::topics::check(&history, &nodes));
+        for what in found {
+            history.violation(self.sim.elapsed(), what);
+        }
+        Ok(())
+    }
+}
+
+/// The network's faults.
+impl World {
+    fn others(&self, id: i32) -> Vec<String> {
+        let machines = self.machines.iter().filter(|machine| machine.id != id).map(|machine| machine.host.clone());
+        machines.chain(workload::names()).collect()
+    }
+
+    fn break_network(&self, fault: &Fault) {
+        let host = super::machine::host;
+        match fault {
+            Fault::Isolate(id) => {
+                self.others(*id).iter().for_each(|other| self.sim.partition(host(*id), other.as_str()))
+            }
+            Fault::OneWay(from, to) => self.sim.partition_oneway(host(*from), host(*to)),
+            Fault::Hold(one, other) => self.sim.hold(host(*one), host(*other)),
+            Fault::HoldAll(id) => self.others(*id).iter().for_each(|other| self.sim.hold(host(*id), other.as_str())),
+            Fault::Slow(latency) => self.sim.set_max_message_latency(*latency),
+            Fault::End(..) | Fault::EndAll(_) | Fault::Stop(_) | Fault::Jump(..) => {}
+        }
+    }
+
+    fn repair(&self, fault: &Fault) {
+        let host = super::machine::host;
+        match fault {
+            Fault::Isolate(id) => self.others(*id).iter().for_each(|other| self.sim.repair(host(*id), other.as_str())),
+            Fault::OneWay(from, to) => self.sim.repair_oneway(host(*from), host(*to)),
+            Fault::Hold(one, other) => self.sim.release(host(*one), host(*other)),
+            Fault::HoldAll(id) => self.others(*id).iter().for_each(|other| self.sim.release(host(*id), other.as_str())),
+            Fault::Slow(_) => self.sim.set_max_message_latency(TICK * 5),
+            Fault::End(..) | Fault::EndAll(_) | Fault::Stop(_) | Fault::Jump(..) => {}
+        }
+    }
+}
