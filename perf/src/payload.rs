@@ -106,18 +106,24 @@ struct Template {
     header: BatchHeader,
     body: Bytes,
     body_crc: u32,
+    /// What each bit of the CRC of a header becomes behind the body. The sum over the bits that are set is what
+    /// `crc32c_combine` finds, which takes 12 µs to set up for each batch what is here once.
+    moved: [u32; 32],
 }
 
 impl Template {
     fn new(batch: &Batch) -> Self {
-        Self { header: *batch.header(), body: batch.body().clone(), body_crc: crc32c::crc32c(batch.body()) }
+        let body = batch.body().clone();
+        let moved = std::array::from_fn(|bit| crc32c::crc32c_combine(1 << bit, 0, body.len()));
+        Self { header: *batch.header(), body_crc: crc32c::crc32c(&body), body, moved }
     }
 
     /// The batch with this time stamp in all records. The CRC is put together from those of header and records.
     fn stamped(&self, now_ms: i64) -> Records {
         let mut header = BatchHeader { base_timestamp: now_ms, max_timestamp: now_ms, ..self.header };
         let head_crc = crc32c::crc32c(&header.to_bytes()[CRC_START..]);
-        header.crc = crc32c::crc32c_combine(head_crc, self.body_crc, self.body.len());
+        let set = self.moved.iter().enumerate().filter(|(bit, _)| head_crc >> bit & 1 == 1);
+        header.crc = set.fold(self.body_crc, |crc, (_, moved)| crc ^ moved);
         [Bytes::copy_from_slice(&header.to_bytes()), self.body.clone()].into_iter().collect()
     }
 }
