@@ -12,6 +12,7 @@
 //! - [`assembly`]: puts a running node together from its parts, and takes it down again.
 //! - [`threads`], [`health`]: where work runs; how the node is.
 //! - [`cli`]: what the `goatq` command can do.
+//! - [`planted`]: defects that simulations must find.
 //! - [`clock`]: the source of time that everything is given.
 //!
 //! The crate's `README.md` draws the picture.
@@ -34,6 +35,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub mod planted;
 pub(crate) mod producer_ids;
 pub mod purgatory;
 pub(crate) mod quorum;

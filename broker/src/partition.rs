@@ -38,6 +38,7 @@ use tokio::sync::mpsc;
 
 use crate::config::TopicConfig;
 use crate::metrics::topics::TopicCounts;
+use crate::planted::Planted;
 use crate::purgatory::{OffsetGate, Purgatory};
 use crate::replication::follower::Follower;
 use crate::replication::leader::Leader;
@@ -58,6 +59,8 @@ pub struct PartitionContext {
     pub fetch_backoff: Duration,
     /// What leaders ask of the controller. A partition has one proposal under way at a time, which bounds the queue.
     pub proposals: mpsc::UnboundedSender<PartitionProposal>,
+    /// What is wrong on purpose.
+    pub planted: Option<Planted>,
 }
 
 /// Which topic's partition it is.

@@ -7,10 +7,11 @@
 //! - [`world`]: phases, and what strikes when. [`nemesis`]: which faults there are.
 //! - [`machine`]: a disk, clocks and the node on it; [`net`], [`clock`]: the node's seams.
 //! - [`workload`]: clients; [`client`]: how they reach nodes; [`history`]: what they were told and saw; [`trace`]: all that happened.
-//! - [`invariants`]: what must be true, one file each.
+//! - [`invariants`]: what must be true, one file each. [`defect`]: what is broken on purpose, to see that they notice.
 
 pub mod client;
 pub mod clock;
+pub mod defect;
 pub mod history;
 pub mod invariants;
 pub mod machine;

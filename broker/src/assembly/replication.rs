@@ -12,6 +12,7 @@ use crate::fetcher::{FetcherConfig, FetcherParts, ReplicaFetchers};
 use crate::in_sync::InSync;
 use crate::node::Node;
 use crate::partition::{PartitionContext, PartitionProposal};
+use crate::planted::Planted;
 use crate::purgatory::Purgatory;
 
 /// What partitions share.
@@ -19,6 +20,7 @@ pub(super) fn context(
     config: &BrokerConfig,
     commits: Arc<Purgatory>,
     proposals: UnboundedSender<PartitionProposal>,
+    planted: Option<Planted>,
 ) -> PartitionContext {
     PartitionContext {
         node_id: config.identity.node_id,
@@ -26,6 +28,7 @@ pub(super) fn context(
         max_lag: config.replication.max_lag,
         fetch_backoff: config.replication.fetch_backoff,
         proposals,
+        planted,
     }
 }
 

@@ -50,6 +50,7 @@ use crate::net::Transport;
 use crate::net::server::{BindError, BoundListeners, Server};
 use crate::node::Node;
 use crate::partition::{PartitionProposal, PartitionRegistry};
+use crate::planted::Planted;
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
 use crate::scrape::StateCollector;
@@ -81,6 +82,8 @@ pub struct NodeOptions {
     pub loggers: Loggers,
     /// From the operating system: ids that are made here must not meet those of other nodes. Fixed in simulations.
     pub seed: [u8; 32],
+    /// What is wrong on purpose: nothing, outside simulations.
+    pub planted: Option<Planted>,
 }
 
 /// Why a node did not start.
@@ -160,6 +163,7 @@ pub(super) struct Starting {
     tracker: TaskTracker,
     commits: TaskTracker,
     cancel: CancellationToken,
+    planted: Option<Planted>,
 }
 
 impl Starting {
@@ -206,6 +210,7 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
         tracker: TaskTracker::new(),
         commits: TaskTracker::new(),
         cancel,
+        planted: options.planted,
     };
     let http_address = start_http(&starting, &fixed).await?;
     starting.enter("log directories");
@@ -291,7 +296,7 @@ fn applier(
     proposals: mpsc::UnboundedSender<PartitionProposal>,
 ) -> Applier {
     Applier::new(ApplyParts {
-        context: replication::context(config, starting.waiting.clone(), proposals),
+        context: replication::context(config, starting.waiting.clone(), proposals, starting.planted),
         dirs: dirs.data.clone(),
         config: starting.config.clone(),
         partitions: partitions.clone(),

@@ -43,6 +43,7 @@ pub(super) fn run(args: &SettingsArgs) -> anyhow::Result<ExitCode> {
         offload: Offload::Threads,
         loggers,
         seed,
+        planted: None,
     };
     // One thread for all that is not a connection: metadata, groups, group commit, tasks, HTTP.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("goatq").build()?;

@@ -82,6 +82,7 @@ async fn leader(dir: &Path) -> RunningNode {
         offload: Offload::Threads,
         loggers: Loggers::detached(),
         seed: [7; 32],
+        planted: None,
     };
     let node = RunningNode::start(options).await.expect("starts");
     let features = SupportedFeatures::current();
@@ -171,6 +172,7 @@ impl Follower {
             max_lag: PATIENCE,
             fetch_backoff: Duration::from_millis(100),
             proposals: mpsc::unbounded_channel().0,
+            planted: None,
         };
         let name = PartitionName { topic: "t".into(), topic_id: topic.id, index: 0 };
         let partition = Partition::new(name, context, log, config, Arc::default());

@@ -7,6 +7,7 @@ use goatq_protocol::Uuid;
 use parking_lot::MutexGuard;
 
 use super::{Assignment, Partition};
+use crate::planted::Planted;
 use crate::replication::follower::Follower;
 use crate::replication::leader::{
     Effects, FollowerFetch, FollowerRefusal, IsrAnswer, IsrProposal, Leader, LeaderStart, Replicas, Standing,
@@ -43,6 +44,9 @@ impl Partition {
             self.is_leader.store(leads, Ordering::Release);
             let high_watermark = self.high_watermark.reached();
             let followed = !leads && assignment.leader >= 0;
+            if followed && self.context.planted.is_some_and(Planted::cuts_to_high_watermark) {
+                let _ = self.log.truncate_to(high_watermark);
+            }
             let pause = self.context.fetch_backoff;
             *follower = followed.then(|| Follower::new(assignment.leader_epoch, high_watermark, pause));
             let begun = leads.then(|| Leader::new(self.leader_start(assignment.leader_epoch), replicas, now));
@@ -133,7 +137,10 @@ impl Partition {
         // Looked up under the lock: what a cut has undone is not news.
         let durable_end = self.log.durable_end();
         self.durable.advance(durable_end);
-        let moved = leader.as_mut().and_then(|leader| leader.on_durable(durable_end));
+        let mut moved = leader.as_mut().and_then(|leader| leader.on_durable(durable_end));
+        if leader.is_some() && self.context.planted.is_some_and(Planted::commits_alone) {
+            moved = Some(durable_end);
+        }
         drop(leader);
         self.publish(moved);
     }

@@ -72,6 +72,7 @@ fn world(durability: Durability) -> World {
         max_lag: Duration::from_secs(30),
         fetch_backoff: Duration::from_secs(1),
         proposals: mpsc::unbounded_channel().0,
+        planted: None,
     };
     let partition = Partition::new(name, context, log, Arc::new(config), Arc::default());
     World { disk, dir, partition }

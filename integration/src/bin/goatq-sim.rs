@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use goatq_integration::sim::defect::Defect;
 use goatq_integration::sim::world::{Options, Report, run};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -28,6 +29,18 @@ enum Task {
         /// Prints everything that happens.
         #[arg(long)]
         loud: bool,
+        /// What is wrong in it on purpose.
+        #[arg(long, value_parser = Defect::named)]
+        defect: Option<Defect>,
+    },
+    /// Runs worlds with a defect until one of them shows it.
+    Hunt {
+        /// Which one.
+        #[arg(value_parser = Defect::named)]
+        defect: Defect,
+        /// Worlds that may miss it.
+        #[arg(long, default_value_t = 200)]
+        within: u64,
     },
     /// Runs one world after the other until something goes wrong.
     Soak {
@@ -57,7 +70,8 @@ struct Many {
 
 fn main() -> anyhow::Result<ExitCode> {
     let good = match Cli::parse().command {
-        Task::Replay { seed, loud } => return Ok(replay(seed, loud)),
+        Task::Replay { seed, loud, defect } => return Ok(replay(seed, Options { loud, defect })),
+        Task::Hunt { defect, within } => hunt(defect, within)?,
         Task::Run(Many { seeds, first, jobs }) => many(first, seeds, jobs, Patience::ToTheEnd, once)?,
         Task::Soak { first, jobs } => many(first, u64::MAX - first, jobs, Patience::None, once)?,
         Task::Meta(Many { seeds, first, jobs }) => many(first, seeds, jobs, Patience::ToTheEnd, twice)?,
@@ -66,17 +80,17 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// The world of a seed, in this process: everything random in it is drawn from the seed.
-fn replay(seed: u64, loud: bool) -> ExitCode {
+fn replay(seed: u64, options: Options) -> ExitCode {
     mad_turmoil::rand::set_rng(StdRng::seed_from_u64(seed));
     tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).without_time().init();
-    let report = run(seed, Options { loud });
+    let report = run(seed, options);
     let Report { trace, lasted, faults, acked, violations, lines, .. } = report;
     let verdict = if violations.is_empty() { "good" } else { "BAD" };
     println!("seed {seed}: {verdict}, trace {trace:016x}, {lasted:?}, {faults} faults, {acked} records acknowledged");
     if violations.is_empty() {
         return ExitCode::SUCCESS;
     }
-    if !loud {
+    if !options.loud {
         println!("The last that happened:");
         lines.iter().for_each(|line| println!("{line}"));
     }
@@ -86,7 +100,7 @@ fn replay(seed: u64, loud: bool) -> ExitCode {
 
 /// A world in a process of its own.
 fn once(seed: u64) -> anyhow::Result<bool> {
-    let output = child(seed)?;
+    let output = child(seed, None)?;
     let text = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
         print!("{text}");
@@ -98,7 +112,7 @@ fn once(seed: u64) -> anyhow::Result<bool> {
 }
 
 fn twice(seed: u64) -> anyhow::Result<bool> {
-    let (first, second) = (child(seed)?, child(seed)?);
+    let (first, second) = (child(seed, None)?, child(seed, None)?);
     let same = first == second;
     let line = String::from_utf8_lossy(&first.stdout);
     print!(
@@ -110,9 +124,28 @@ fn twice(seed: u64) -> anyhow::Result<bool> {
     Ok(same)
 }
 
-fn child(seed: u64) -> anyhow::Result<Output> {
-    let program = std::env::current_exe()?;
-    Command::new(program).arg("replay").arg(seed.to_string()).output().context("a process for the world")
+/// Whether a defect shows itself.
+fn hunt(defect: Defect, within: u64) -> anyhow::Result<bool> {
+    for seed in 1..=within {
+        let output = child(seed, Some(defect))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let shown = text.lines().find(|line| line.starts_with("VIOLATION")).unwrap_or("it ended otherwise");
+            println!("{}: found with seed {seed}: {shown}", defect.name());
+            return Ok(true);
+        }
+    }
+    println!("{}: not found in {within} worlds", defect.name());
+    Ok(false)
+}
+
+fn child(seed: u64, defect: Option<Defect>) -> anyhow::Result<Output> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("replay").arg(seed.to_string());
+    if let Some(defect) = defect {
+        command.args(["--defect", defect.name()]);
+    }
+    command.output().context("a process for the world")
 }
 
 /// Whether more worlds are begun after one that was bad.

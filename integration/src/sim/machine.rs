@@ -11,6 +11,7 @@ use goatq_broker::health::Health;
 use goatq_broker::loggers::Loggers;
 use goatq_broker::net::Transport;
 use goatq_broker::node::Node;
+use goatq_broker::planted::Planted;
 use goatq_broker::threads::offload::Offload;
 use goatq_broker::threads::workers::Workers;
 use goatq_storage::io::sim::SimDisk;
@@ -20,6 +21,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::Notify;
 
 use super::clock::SimClock;
+use super::defect::Defect;
 use super::net::SimNetwork;
 
 /// Where clients connect.
@@ -33,6 +35,7 @@ pub struct Machine {
     /// Name in the network.
     pub host: String,
     settings: Vec<(&'static str, String)>,
+    planted: Option<Planted>,
     skew: Arc<AtomicI64>,
     stop: Notify,
     state: Mutex<State>,
@@ -69,6 +72,8 @@ pub struct Shape {
     pub replication: i16,
     /// `min.insync.replicas`.
     pub min_insync: i16,
+    /// What is wrong on purpose.
+    pub defect: Option<Defect>,
 }
 
 impl Machine {
@@ -78,10 +83,15 @@ impl Machine {
         let disk = SimDisk::new(seeds.next_u64());
         disk.set_slowness(3);
         disk.set_uncached(10);
+        if shape.defect == Some(Defect::AckBeforeSync) {
+            // Acknowledged appends are in the journal.
+            disk.set_hasty("journal");
+        }
         Arc::new(Self {
             id,
             host: host(id),
             settings: settings(id, shape),
+            planted: shape.defect.and_then(Defect::planted),
             skew: Arc::default(),
             stop: Notify::new(),
             state: Mutex::new(State { disk, seeds, life: 0, running: None }),
@@ -129,6 +139,7 @@ impl Machine {
             offload: Offload::Inline,
             loggers: Loggers::detached(),
             seed,
+            planted: self.planted,
         })
     }
 

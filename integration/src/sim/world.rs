@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use turmoil::{Builder, Sim};
 
+use super::defect::Defect;
 use super::invariants::{self, Invariant, Replicas, Sight};
 use super::machine::{End, Machine, Shape};
 use super::nemesis::{Fault, Nemesis, Strike};
@@ -52,6 +53,8 @@ pub struct Report {
 pub struct Options {
     /// Prints everything that happens.
     pub loud: bool,
+    /// What is wrong on purpose.
+    pub defect: Option<Defect>,
 }
 
 /// Runs the world of a seed.
@@ -93,7 +96,7 @@ struct World {
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let shape = Shape { machines: 3, replication: 3, min_insync: 2 };
+        let shape = Shape { machines: 3, replication: 3, min_insync: 2, defect: options.defect };
         let mut sim = Builder::new()
             .rng_seed(rng.random())
             .epoch(std::time::UNIX_EPOCH)
