@@ -3,7 +3,7 @@
 //! 1. Everything starts, and the topic of the load is made.
 //! 2. Faults strike while clients work.
 //! 3. Faults are over: every node serves again, every partition has a leader and all its replicas in sync, every client comes to
-//!    its end, all within [`PATIENCE`].
+//!    its end, all within 40 s of the world's time.
 //! 4. All that was noted is held against what the nodes have.
 
 use std::rc::Rc;
