@@ -1,5 +1,6 @@
 //! The APIs: one file each in `api/`, found through one table.
 
+pub(crate) mod add_raft_voter;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_partition_reassignments;
 pub(crate) mod api_versions;
@@ -37,10 +38,14 @@ pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 mod partition_error;
 pub(crate) mod produce;
+pub(crate) mod remove_raft_voter;
 mod submit;
 pub(crate) mod sync_group;
 pub(crate) mod table;
+pub(crate) mod unregister_broker;
+pub(crate) mod unregister_controller;
 pub(crate) mod update_features;
+mod voter_error;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -114,7 +114,7 @@ impl RunningNode {
     /// Hands over what this node leads: partitions to other brokers, the quorum to another voter.
     async fn leave_cluster(&self) {
         let config = self.node.config.current();
-        if config.quorum.votes_alone(self.node.id()) {
+        if self.node.controller.votes_alone() {
             return;
         }
         if let Some(registration) = self.registration.as_ref().filter(|_| config.quorum.controlled_shutdown) {

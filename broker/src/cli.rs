@@ -2,6 +2,7 @@
 //!
 //! Without a subcommand it serves, with defaults that need no file: `127.0.0.1:9092`, data in `./goatq-data`.
 
+mod cluster;
 mod config;
 mod dump;
 mod load;
@@ -42,6 +43,11 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Show and steer a cluster that runs.
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::ClusterCommand,
     },
     /// Look into the files of a log.
     Log {
@@ -90,6 +96,7 @@ pub fn main() -> ExitCode {
         None => serve::run(&cli.settings),
         Some(Command::Serve(settings)) => serve::run(&settings),
         Some(Command::Config { command: ConfigCommand::Check { file, settings } }) => config::check(file, settings),
+        Some(Command::Cluster { command }) => cluster::run(&command),
         Some(Command::Config { command: ConfigCommand::List }) => config::explain(None),
         Some(Command::Config { command: ConfigCommand::Explain { key } }) => config::explain(key.as_deref()),
         Some(Command::Log { command: LogCommand::Dump { files, records } }) => dump::run(&files, records),

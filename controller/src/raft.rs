@@ -4,7 +4,7 @@
 //! - [`quorum_state`]: the small file with the vote. [`snapshot`]: snapshot files.
 //! - [`state_machine`]: applies entries to the image and publishes it.
 //! - [`network`]: how nodes of the quorum talk; the seam behind which the wire lies. [`wire`]: what they say as bytes, [`pieces`]: how a
-//!   snapshot is cut for it. [`admission`]: who may be a node of the quorum.
+//!   snapshot is cut for it. [`admission`]: who may be a node of the quorum, [`voters`]: who may vote in it.
 
 use std::fmt;
 
@@ -20,6 +20,7 @@ pub mod pieces;
 pub mod quorum_state;
 pub mod snapshot;
 pub mod state_machine;
+pub mod voters;
 pub mod wire;
 
 pub use membership::QuorumNode;

@@ -46,6 +46,7 @@ mod lead;
 mod losses;
 mod start;
 mod status;
+pub mod voters;
 mod writer;
 
 use calls::LeaderRequest;
@@ -67,6 +68,8 @@ pub struct ClusterConfig {
     pub servers: Vec<Endpoint>,
     /// Where other nodes of the quorum reach this one.
     pub endpoints: Vec<Endpoint>,
+    /// Whether a node that has no vote gets itself one (`controller.quorum.auto.join.enable`, KIP-1186).
+    pub auto_join: bool,
     /// How long a request waits for a leader.
     pub patience: Duration,
     /// `broker.session.timeout.ms`: a broker that is not heard for this long is fenced.
@@ -91,6 +94,7 @@ impl ClusterConfig {
             voters: BTreeMap::new(),
             servers: Vec::new(),
             endpoints: Vec::new(),
+            auto_join: false,
             patience: Duration::from_secs(15),
             session_timeout: Duration::from_secs(9),
             topic_defaults: TopicDefaults::default(),
@@ -268,7 +272,12 @@ pub const UNKNOWN_NODE: u64 = 1 << 40;
 impl Running {
     /// Whether there are, or could be, other nodes to ask.
     fn in_quorum(&self) -> bool {
-        !self.servers.is_empty()
+        let others = || {
+            let metrics = self.raft.server_metrics();
+            let now = metrics.borrow_watched();
+            now.membership_config.voter_ids().any(|voter| voter != now.id)
+        };
+        !self.servers.is_empty() || others()
     }
 
     fn leader(&self) -> Option<u64> {

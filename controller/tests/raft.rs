@@ -14,3 +14,5 @@ mod quorum;
 mod service;
 #[path = "raft/support.rs"]
 mod support;
+#[path = "raft/voters.rs"]
+mod voters;

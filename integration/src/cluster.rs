@@ -79,16 +79,30 @@ impl Cluster {
     /// # Errors
     /// It does not start.
     pub fn start_broker(&self, id: i32, cluster_id: &str) -> anyhow::Result<Node> {
+        let settings = self.joining(id, cluster_id);
+        let settings: Vec<_> = settings.iter().map(String::as_str).chain(["process.roles=broker"]).collect();
+        Node::start_beside(None, &settings)
+    }
+
+    /// Starts one more node, which is broker and controller and finds the quorum without being one of its voters.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_controller(&self, id: i32, more: &[&str]) -> anyhow::Result<Node> {
+        let settings = self.joining(id, CLUSTER_ID);
+        let settings: Vec<_> = settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Node::start_beside(Some(&format!("CONTROLLER://127.0.0.1:{}", free_port()?)), &settings)
+    }
+
+    /// The settings of a node that knows where the controllers are, and not who they are.
+    fn joining(&self, id: i32, cluster_id: &str) -> Vec<String> {
         let servers: Vec<_> = self.voters.split(',').filter_map(|voter| voter.split_once('@')).collect();
         let servers: Vec<_> = servers.into_iter().map(|(_, address)| address).collect();
-        let settings = [
-            "process.roles=broker".to_owned(),
+        vec![
             format!("node.id={id}"),
             format!("cluster.id={cluster_id}"),
             format!("controller.quorum.bootstrap.servers={}", servers.join(",")),
-        ];
-        let settings: Vec<_> = settings.iter().map(String::as_str).collect();
-        Node::start_beside(None, &settings)
+        ]
     }
 }
 

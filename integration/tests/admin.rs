@@ -4,12 +4,13 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of real processes waits in real time")]
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use anyhow::Context;
 use goatq_integration::client::{self, PATIENCE};
-use goatq_integration::cluster::{self, Cluster, ask, metadata, until};
-use goatq_integration::node::Node;
-use goatq_protocol::ErrorCode;
+use goatq_integration::cluster::{self, CLUSTER_ID, Cluster, ask, metadata, quorum, until};
+use goatq_integration::node::{self, Node};
+use goatq_protocol::message::add_raft_voter::Listener;
 use goatq_protocol::message::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
 use goatq_protocol::message::create_topics::{CreatableReplicaAssignment, CreatableTopic};
 use goatq_protocol::message::elect_leaders::TopicPartitions;
@@ -18,8 +19,10 @@ use goatq_protocol::message::list_partition_reassignments::{
 };
 use goatq_protocol::message::metadata::MetadataResponsePartition;
 use goatq_protocol::message::{
-    AlterPartitionReassignmentsRequest, CreateTopicsRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
+    AddRaftVoterRequest, AlterPartitionReassignmentsRequest, CreateTopicsRequest, ElectLeadersRequest,
+    ListPartitionReassignmentsRequest, RemoveRaftVoterRequest, UnregisterBrokerRequest, UnregisterControllerRequest,
 };
+use goatq_protocol::{ErrorCode, Uuid};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -185,4 +188,158 @@ fn what_waits_for_a_dead_broker_can_be_taken_back_and_led_by_who_is_left() {
     settles(node, "stuck", &[1]);
     assert_eq!(read(node, "stuck", 20), (0..20).collect());
     assert_eq!(elect(node, "torn", 0).1, ErrorCode::PreferredLeaderNotAvailable.code());
+}
+
+/// Asks for a vote for a node; the error code.
+fn add_voter(node: &Node, id: i32, directory: Uuid, cluster: &str) -> i16 {
+    let listener = Listener { name: "CONTROLLER".into(), host: "localhost".into(), port: 1 };
+    let request = AddRaftVoterRequest {
+        cluster_id: Some(cluster.into()),
+        timeout_ms: 15_000,
+        voter_id: id,
+        voter_directory_id: directory,
+        listeners: vec![listener],
+        ack_when_committed: true,
+    };
+    ask(node, &request, 1).unwrap().error_code
+}
+
+fn remove_voter(node: &Node, id: i32, directory: Uuid) -> i16 {
+    let request = RemoveRaftVoterRequest { cluster_id: None, voter_id: id, voter_directory_id: directory };
+    ask(node, &request, 0).unwrap().error_code
+}
+
+fn unregister(node: &Node, broker_id: i32) -> i16 {
+    ask(node, &UnregisterBrokerRequest { broker_id }, 0).unwrap().error_code
+}
+
+/// Node ids with the directories of their logs.
+type Members = Vec<(i32, Uuid)>;
+
+/// Voters and observers with their directories, once all of them have said which those are.
+fn members(node: &Node) -> (Members, Members) {
+    until("all directories are known", || {
+        let seen = quorum(node)?;
+        let list = |nodes: &[goatq_protocol::message::describe_quorum::DescribeQuorumReplica]| {
+            nodes.iter().map(|node| (node.replica_id, node.replica_directory_id)).collect::<Vec<_>>()
+        };
+        let (voters, observers) = (list(&seen.current_voters), list(&seen.observers));
+        Ok(voters.iter().all(|(_, directory)| !directory.is_zero()).then_some((voters, observers)))
+    })
+    .unwrap()
+}
+
+fn ids(members: &[(i32, Uuid)]) -> Vec<i32> {
+    members.iter().map(|(id, _)| *id).collect()
+}
+
+#[test]
+fn voters_and_brokers_come_and_go() {
+    let mut cluster = Cluster::start(3).unwrap();
+    shows_brokers(&cluster.nodes[0], 3);
+    create(&cluster.nodes[0], "kept", &[&[2]]);
+
+    // One that joins by hand, one by itself.
+    let by_hand = cluster.start_controller(4, &[]).unwrap();
+    shows_brokers(&by_hand, 4);
+    let (voters, observers) = members(&by_hand);
+    assert_eq!((ids(&voters), ids(&observers)), (vec![1, 2, 3], vec![4]));
+    let fourth = observers[0].1;
+    assert_eq!(add_voter(&by_hand, 4, fourth, "sheep"), ErrorCode::InconsistentClusterId.code());
+    assert_eq!(add_voter(&by_hand, 4, Uuid::ZERO, CLUSTER_ID), ErrorCode::InvalidRequest.code());
+    assert_eq!(add_voter(&by_hand, 4, voters[0].1, CLUSTER_ID), ErrorCode::RequestTimedOut.code());
+    assert_eq!(add_voter(&by_hand, 1, voters[0].1, CLUSTER_ID), ErrorCode::DuplicateVoter.code());
+    assert_eq!(add_voter(&by_hand, 4, fourth, CLUSTER_ID), 0);
+    let by_itself = cluster.start_controller(5, &["controller.quorum.auto.join.enable=true"]).unwrap();
+    until("it votes", || Ok((ids(&members(&by_itself).0) == [1, 2, 3, 4, 5]).then_some(()))).unwrap();
+
+    // The active controller loses its vote and follows from then on.
+    let leader = until("a leader", || quorum(&by_hand).map(Some)).unwrap().leader_id;
+    let other = if leader == 1 { 2 } else { 1 };
+    let directory = |id: i32| members(&by_hand).0.into_iter().find(|(voter, _)| *voter == id).unwrap().1;
+    let (of_leader, of_other) = (directory(leader), directory(other));
+    assert_eq!(remove_voter(&by_hand, leader, of_other), ErrorCode::VoterNotFound.code());
+    assert_eq!(remove_voter(&by_hand, leader, Uuid::ZERO), ErrorCode::InvalidRequest.code());
+    assert_eq!(remove_voter(&by_hand, leader, of_leader), 0);
+    assert_eq!(remove_voter(&by_hand, leader, of_leader), ErrorCode::VoterNotFound.code());
+    let (voters, observers) = members(&by_hand);
+    assert_eq!((voters.len(), ids(&observers)), (4, vec![leader]));
+
+    // Also when it comes back configured as before.
+    cluster.node(leader).kill().unwrap();
+    create(&by_hand, "without", &[&[4]]);
+    assert_eq!(unregister(&by_hand, 9), ErrorCode::BrokerIdNotRegistered.code());
+    cluster.node(leader).restart().unwrap();
+    shows_brokers(cluster.node(leader), 5);
+    assert_eq!(members(&by_hand).0.len(), 4);
+
+    // Another one dies for good.
+    cluster.node(other).kill().unwrap();
+    shows_brokers(&by_hand, 4);
+    assert_eq!(remove_voter(&by_hand, other, of_other), 0);
+    assert_eq!(unregister(&by_hand, other), 0);
+    assert_eq!(unregister(&by_hand, other), ErrorCode::BrokerIdNotRegistered.code());
+    let controller = |controller_id| -> anyhow::Result<i16> {
+        Ok(ask(&by_hand, &UnregisterControllerRequest { controller_id }, 0)?.error_code)
+    };
+    until("it is forgotten once it was silent for a while", || {
+        Ok((controller(other)? == ErrorCode::ControllerIdNotRegistered.code()).then_some(()))
+    })
+    .unwrap();
+    assert!(!ids(&members(&by_hand).1).contains(&other));
+    assert_eq!(controller(4).unwrap(), ErrorCode::InvalidRequest.code());
+}
+
+/// What `goatq cluster` says.
+fn goatq_cluster(node: &Node, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(node::binary().unwrap());
+    let output = command.arg("cluster").args(args).args(["-b", &node.bootstrap()]).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn the_command_line_shows_a_cluster_and_empties_a_broker() {
+    let cluster = Cluster::start(3).unwrap();
+    let node = &cluster.nodes[0];
+    shows_brokers(node, 3);
+    create(node, "full", &[&[3, 1]]);
+    create(node, "everywhere", &[&[1, 2, 3]]);
+    write(node, "full", 0..10);
+    settles(node, "full", &[3, 1]);
+    settles(node, "everywhere", &[1, 2, 3]);
+    let (done, shown) = goatq_cluster(node, &["status"]);
+    assert!(done && shown.contains("2 topics, 2 partitions: 0 without leader, 0 under-replicated"), "{shown}");
+    let (_, json) = goatq_cluster(node, &["status", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["nodes"][2]["replicas"], &report["nodes"][2]["leads"]), (&2.into(), &1.into()), "{json}");
+    assert_eq!(report["nodes"][0]["fenced"], false);
+
+    let (done, told) = goatq_cluster(node, &["drain", "3", "--dry-run"]);
+    assert!(done && told.contains("full-0: [3, 1] -> [2, 1]") && told.contains("everywhere-0: stays"), "{told}");
+    assert_eq!(moving(node, None), []);
+    let (done, told) = goatq_cluster(node, &["drain", "3"]);
+    assert!(!done && told.contains("1 partitions are moving, 1 stay"), "{told}");
+    settles(node, "full", &[2, 1]);
+    assert_eq!(read(node, "full", 10), (0..10).collect());
+}
+
+/// A node that was alone becomes one of several: those that join get votes, and it may stop and come back.
+#[test]
+fn a_node_alone_grows_into_a_cluster() {
+    let mut cluster = Cluster::start(1).unwrap();
+    shows_brokers(&cluster.nodes[0], 1);
+    create(&cluster.nodes[0], "first", &[&[1]]);
+    write(&cluster.nodes[0], "first", 0..10);
+    let join = ["controller.quorum.auto.join.enable=true"];
+    let joined: Vec<_> = [2, 3].into_iter().map(|id| cluster.start_controller(id, &join).unwrap()).collect();
+    until("all vote", || Ok((ids(&members(&joined[0]).0) == [1, 2, 3]).then_some(()))).unwrap();
+    assert_eq!(reassign(&joined[1], "first", Some(&[1, 2, 3]), 1, true), (0, 0));
+    settles(&joined[0], "first", &[1, 2, 3]);
+    cluster.nodes[0].kill().unwrap();
+    shows_brokers(&joined[0], 2);
+    write(&joined[0], "first", 10..20);
+    cluster.nodes[0].restart().unwrap();
+    shows_brokers(&cluster.nodes[0], 3);
+    settles(&cluster.nodes[0], "first", &[1, 2, 3]);
+    assert_eq!(read(&cluster.nodes[0], "first", 20), (0..20).collect());
 }

@@ -21,7 +21,7 @@ pub(crate) struct Api {
 }
 
 /// What Kafka's tools ask a controller (`--bootstrap-controller`).
-const ON_CONTROLLERS: [ApiKey; 9] = [
+const ON_CONTROLLERS: [ApiKey; 13] = [
     ApiKey::ApiVersions,
     ApiKey::DescribeConfigs,
     ApiKey::ElectLeaders,
@@ -31,6 +31,10 @@ const ON_CONTROLLERS: [ApiKey; 9] = [
     ApiKey::DescribeQuorum,
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
+    ApiKey::UnregisterBroker,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+    ApiKey::UnregisterController,
 ];
 
 impl Api {
@@ -131,8 +135,12 @@ apis! {
     UpdateFeatures => update_features plain;
     DescribeCluster => describe_cluster plain;
     DescribeProducers => describe_producers plain;
+    UnregisterBroker => unregister_broker plain;
     ListConfigResources => list_config_resources plain;
     DescribeTopicPartitions => describe_topic_partitions plain;
+    AddRaftVoter => add_raft_voter plain;
+    RemoveRaftVoter => remove_raft_voter plain;
+    UnregisterController => unregister_controller plain;
 }
 
 /// All APIs in order of their keys.

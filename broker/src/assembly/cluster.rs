@@ -112,7 +112,7 @@ fn cluster_config(
         (*id, QuorumNode { directory_id: Uuid::ZERO, endpoints: vec![at(first_name(config), address)] })
     };
     let alone = quorum.votes_alone(own.node_id);
-    let timing = if alone && quorum.listeners.is_empty() {
+    let timing = if quorum.is_closed(own.node_id) {
         QuorumTiming::ALONE
     } else {
         QuorumTiming {
@@ -127,6 +127,7 @@ fn cluster_config(
         voters: if alone { BTreeMap::new() } else { quorum.voters.iter().map(voter).collect() },
         servers: quorum.servers.iter().map(|address| at(first_name(config), address)).collect(),
         endpoints: own_endpoints(config, addresses),
+        auto_join: quorum.auto_join,
         session_timeout: quorum.session_timeout,
         topic_defaults: TopicDefaults {
             num_partitions: config.topics.num_partitions,

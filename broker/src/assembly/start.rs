@@ -236,7 +236,7 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     replication::start(&node, proposed, &starting.tracker, &starting.cancel);
     let servers = serve(&starting, &node, bound, peers, workers);
     if let Some(registration) = &registration
-        && !fixed.quorum.votes_alone(node.id)
+        && !fixed.quorum.is_closed(node.id)
     {
         starting.enter("unfencing");
         until_unfenced(registration).await;
@@ -269,7 +269,7 @@ async fn enter_cluster(
     controller: &Controller,
     (applier, applied): (&Applier, &Applied),
 ) -> Result<Option<Registration>, StartError> {
-    let alone = config.quorum.votes_alone(config.identity.node_id);
+    let alone = controller.votes_alone();
     if alone {
         starting.enter("partitions");
         applier.start(controller.image()).await;

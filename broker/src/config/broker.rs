@@ -74,6 +74,8 @@ pub struct QuorumConfig {
     pub voters: BTreeMap<i32, QuorumAddress>,
     /// `controller.quorum.bootstrap.servers`, without this node itself.
     pub servers: Vec<QuorumAddress>,
+    /// `controller.quorum.auto.join.enable`.
+    pub auto_join: bool,
     /// `controller.quorum.election.timeout.ms`.
     pub election_timeout: Duration,
     /// `controller.quorum.request.timeout.ms`: a connection on which nothing comes for this long while something is due is closed.
@@ -87,10 +89,15 @@ pub struct QuorumConfig {
 }
 
 impl QuorumConfig {
-    /// Whether the node has the only vote: then it needs nobody to start.
+    /// Whether the node is configured to form a quorum of its own. Others may have joined it since.
     pub fn votes_alone(&self, node_id: i32) -> bool {
         let others = self.voters.keys().any(|id| *id != node_id);
         self.is_controller && !others && self.servers.is_empty()
+    }
+
+    /// Whether the node has the only vote, and no other node can come to it.
+    pub fn is_closed(&self, node_id: i32) -> bool {
+        self.votes_alone(node_id) && self.listeners.is_empty()
     }
 }
 

@@ -132,6 +132,7 @@ impl<'a> Build<'a> {
             listeners,
             advertised,
             listener_names,
+            auto_join: self.layers.flag("controller.quorum.auto.join.enable")?,
             election_timeout: self.ms("controller.quorum.election.timeout.ms")?.max(Duration::from_millis(50)),
             request_timeout: self.ms("controller.quorum.request.timeout.ms")?.max(Duration::from_millis(100)),
             heartbeat_interval: self.ms("broker.heartbeat.interval.ms")?.max(Duration::from_millis(10)),

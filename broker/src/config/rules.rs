@@ -61,13 +61,8 @@ impl Rules<'_> {
             self.unless(votes || count == 0, key, || {
                 format!("must name this node ({node_id}), which is a controller by process.roles")
             });
-            self.unless(count > 0 || quorum.servers.is_empty(), servers, || {
-                format!(
-                    "names other nodes, but this node is a controller: the controllers of a cluster are those of {key} in this \
-                     version, and others cannot join them"
-                )
-            });
-            self.unless(count <= 1 || !quorum.listeners.is_empty(), "listeners", || {
+            let alone = count <= 1 && quorum.servers.is_empty();
+            self.unless(alone || !quorum.listeners.is_empty(), "listeners", || {
                 "must have one of controller.listener.names: the other controllers connect to it".to_owned()
             });
         } else {
@@ -76,6 +71,9 @@ impl Rules<'_> {
             });
             self.unless(count > 0 || !quorum.servers.is_empty(), servers, || {
                 format!("must say where the controllers are, or {key}: this node is only a broker by process.roles")
+            });
+            self.unless(!quorum.auto_join, "controller.quorum.auto.join.enable", || {
+                "is for controllers by process.roles".to_owned()
             });
             self.unless(quorum.listeners.is_empty(), "listeners", || {
                 "must not have one of controller.listener.names on a node that is only a broker".to_owned()

@@ -40,8 +40,6 @@ const NO_TIERING: &str = "Tiered storage is not served: all data stays on local 
 const NO_THROTTLES: &str = "Replication is not throttled.";
 const NO_TRANSACTIONS: &str = "Transactions are not served; idempotent producers are.";
 const NO_UNSTABLE: &str = "Unstable versions are not served.";
-const FIXED_VOTERS: &str = "The controllers of a cluster are those of controller.quorum.voters in this version; others \
-    cannot join them.";
 const OWN_BUFFERS: &str = "Compaction works with small buffers of a fixed size.";
 const OWN_CHECKPOINTS: &str = "Checkpoints are written within a second once 16 MiB or a minute of unproven data is there, \
     and whenever the start of a log moves.";

@@ -11,7 +11,10 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use super::{Controller, QuorumStatus, SubmitError};
+use super::{
+    Controller, QuorumStatus, SubmitError,
+    voters::{AddVoter, ForgetNode, RemoveVoter},
+};
 use crate::{
     decide::{
         Command,
@@ -131,7 +134,7 @@ macro_rules! calls {
 calls! {
     AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, ChangeBroker, CreatePartitions,
     CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
-    Announce, BrokerHeartbeat, Describe, WantHeartbeat
+    AddVoter, Announce, BrokerHeartbeat, Describe, ForgetNode, RemoveVoter, WantHeartbeat
 }
 
 async fn answer_one<C: LeaderRequest>(controller: &Controller, body: &[u8]) -> Result<Bytes, SubmitError> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A voter that was heard this many milliseconds ago at most can be handed the leadership.
-const HEARD_LATELY: u64 = 2_000;
+pub(super) const HEARD_LATELY: u64 = 2_000;
 /// Between two attempts to be taken in.
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -180,28 +180,29 @@ impl Controller {
     }
 
     /// Makes this node known to the leader, once in its life; without it a node that has no vote gets no metadata.
-    pub(super) async fn announce(self, node: QuorumNode) {
+    /// Tells whether that succeeded.
+    pub(super) async fn announce(&self, node: QuorumNode) -> bool {
         let node_id = i32::try_from(*self.running.raft.node_id()).unwrap_or(i32::MAX);
         let mut stop = self.running.stop.subscribe();
         loop {
             let call = self.call(Announce { node_id, node: node.clone() });
             let answer = tokio::select! {
                 answer = call => answer,
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => return false,
             };
             match answer {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return true,
                 Ok(Err(refusal)) => {
                     tracing::error!(%refusal, "the quorum refuses this node");
                     self.running.refused.send_replace(Some(refusal));
-                    return;
+                    return false;
                 }
-                Err(SubmitError::Stopped) => return,
+                Err(SubmitError::Stopped) => return false,
                 Err(error) => tracing::debug!(%error, "the leader does not know this node yet"),
             }
             tokio::select! {
                 () = tokio::time::sleep(ANNOUNCE_AGAIN) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => return false,
             }
         }
     }

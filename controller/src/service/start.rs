@@ -32,6 +32,7 @@ use crate::{
         network::{Members, Network, QuorumTransport},
         snapshot::{SnapshotContent, SnapshotStore},
         state_machine::StateMachine,
+        voters::could_split,
     },
 };
 
@@ -117,11 +118,19 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
 fn attend(controller: &Controller, config: &ClusterConfig) {
     if controller.running.in_quorum() || !config.endpoints.is_empty() {
         let node = QuorumNode { directory_id: config.directory_id, endpoints: config.endpoints.clone() };
-        tokio::spawn(controller.clone().announce(node));
+        tokio::spawn(attend_quorum(controller.clone(), node, config.auto_join));
     }
     if config.timing != QuorumTiming::ALONE {
         controller.hear_losses();
         tokio::spawn(controller.clone().keep_sessions());
+    }
+}
+
+/// Makes a node known to the quorum, and if it shall vote there, gets it a vote.
+async fn attend_quorum(controller: Controller, node: QuorumNode, auto_join: bool) {
+    let directory_id = node.directory_id;
+    if controller.announce(node).await && auto_join {
+        controller.join_voters(directory_id).await;
     }
 }
 
@@ -238,15 +247,21 @@ async fn check_voters(raft: &MetadataQuorum, configured: &BTreeMap<u64, QuorumNo
     let known = raft.with_raft_state(|state| state.membership_state.effective().voter_ids().collect::<BTreeSet<_>>());
     let known = known.await.map_err(raft_error)?;
     let configured: BTreeSet<_> = configured.keys().copied().collect();
-    // A node without a vote may know fewer voters than there are, and may have been told none.
-    let votes = known.contains(raft.node_id());
-    if known.is_empty() || known == configured || !(votes || configured.contains(raft.node_id())) {
-        return Ok(());
+    if could_split(&known, &configured) {
+        return Err(StartError::Config(format!(
+            "the voters of the metadata log are nodes {known:?}, but nodes {configured:?} are configured: the voters of a quorum cannot \
+             be changed by configuration; if some have lost their votes since, take them out of it"
+        )));
     }
-    Err(StartError::Config(format!(
-        "the voters of the metadata log are nodes {known:?}, but nodes {configured:?} are configured: the voters of a quorum cannot be \
-         changed by configuration"
-    )))
+    // A node without a vote may know fewer voters than there are, and may have been told none.
+    if known.contains(raft.node_id()) && known != configured && configured.len() > 1 {
+        tracing::warn!(
+            ?known,
+            ?configured,
+            "the voters have changed since they were configured: those of the metadata log count"
+        );
+    }
+    Ok(())
 }
 
 /// Waits until this node leads.

@@ -12,7 +12,7 @@ use crate::support::{AnyConfig, directory_id, sim_storage};
 use goatq_controller::{
     Controller,
     decide::configs::AlterConfigs,
-    image::ConfigResource,
+    image::{ConfigResource, Endpoint},
     raft::network::{LossListener, QuorumReply, QuorumRequest, QuorumTransport, TransportError},
     service::{ClusterConfig, QuorumNode, QuorumTiming, SubmitError},
 };
@@ -108,6 +108,8 @@ impl Quorum {
         let config = ClusterConfig {
             cluster_id: Some("three-three-three-thre".into()),
             voters: NODES.into_iter().map(|node| (number(node), voter(node))).collect(),
+            // The others know where voters are.
+            endpoints: if NODES.contains(&node) { Vec::new() } else { vec![Endpoint::default()] },
             timing: QuorumTiming { snapshot_every: 20, ..QuorumTiming::default() },
             ..ClusterConfig::single(number(node), directory, [self.lives; 32])
         };

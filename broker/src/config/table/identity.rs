@@ -1,6 +1,6 @@
 //! Who the node is, and the metadata quorum.
 
-use super::{FIXED_VOTERS, NO_QUOTAS, OWN_METADATA_LOG, OWN_RAFT, OWN_START};
+use super::{NO_QUOTAS, OWN_METADATA_LOG, OWN_RAFT, OWN_START};
 use crate::config::key::Valid::{Any, AtLeast, ListOf};
 use crate::config::key::keys;
 
@@ -23,9 +23,11 @@ keys! { pub(super) KEYS:
     "controller.performance.always.log.threshold.ms" Long Some("2000"), Medium ReadOnly AtLeast(0), Inert OWN_RAFT;
     "controller.performance.sample.period.ms" Long Some("60000"), Medium ReadOnly AtLeast(100), Inert OWN_RAFT;
     "controller.quorum.append.linger.ms" Int Some("25"), Medium ReadOnly AtLeast(0), Inert OWN_RAFT;
-    "controller.quorum.auto.join.enable" Boolean Some("false"), Low ReadOnly Any, Refused FIXED_VOTERS;
+    "controller.quorum.auto.join.enable" Boolean Some("false"), Low ReadOnly Any, Honoured
+        "Whether a controller that is none of the voters gets itself a vote once it has the metadata (KIP-1186).";
     "controller.quorum.bootstrap.servers" List Some(""), High ReadOnly Any, Honoured
-        "Where a node that is only a broker finds the controllers, as host:port; any of them will do. Not needed beside \
+        "Where a node finds the controllers, as host:port; any of them will do. A controller with this and without \
+         controller.quorum.voters joins them: it follows the metadata and may be given a vote. Not needed beside \
          controller.quorum.voters.";
     "controller.quorum.election.backoff.max.ms" Int Some("1000"), High ReadOnly AtLeast(0), Inert OWN_RAFT;
     "controller.quorum.election.timeout.ms" Int Some("1000"), High ReadOnly AtLeast(0), Honoured
