@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::health::{Health, Phase};
 use crate::lifecycle::{Registration, give_up_leadership};
 use crate::node::Node;
+use crate::tasks::high_watermarks::note;
 use start::Servers;
 pub use start::{NodeOptions, StartError};
 
@@ -124,6 +125,7 @@ impl RunningNode {
     }
 
     async fn close_directories(&self) {
+        note(&self.node.partitions, self.dirs.iter().map(|dir| &**dir));
         for partition in self.node.partitions.all() {
             partition.close();
         }

@@ -41,6 +41,8 @@ pub mod purgatory;
 pub(crate) mod quorum;
 pub mod replication;
 pub(crate) mod scrape;
+#[cfg(test)]
+pub(crate) mod script_args;
 pub(crate) mod tasks;
 pub mod threads;
 pub(crate) mod topics;

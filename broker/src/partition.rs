@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use goatq_protocol::Uuid;
+use goatq_storage::config::Durability;
 use goatq_storage::log::Log;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
@@ -104,6 +105,8 @@ pub struct Partition {
     leader_id: AtomicI32,
     leader_epoch: AtomicI32,
     failed: AtomicBool,
+    /// There are replicas on other nodes.
+    replicated: AtomicBool,
     /// Of a leader with followers.
     log_end: Arc<OffsetGate>,
     durable: Arc<OffsetGate>,
@@ -132,6 +135,7 @@ impl Partition {
             leader_id: AtomicI32::new(NONE),
             leader_epoch: AtomicI32::new(NONE),
             failed: AtomicBool::new(false),
+            replicated: AtomicBool::new(false),
             log_end: OffsetGate::new(start),
             durable: OffsetGate::new(start),
             high_watermark: OffsetGate::new(start),
@@ -214,6 +218,20 @@ impl Partition {
     /// End of what readers with `read_committed` may see.
     pub fn last_stable_offset(&self) -> i64 {
         self.last_stable.reached().min(self.high_watermark())
+    }
+
+    /// Whether there are replicas on other nodes.
+    pub fn is_replicated(&self) -> bool {
+        self.replicated.load(Ordering::Acquire)
+    }
+
+    /// What was known to be committed when this node was stopped; before the first [`Self::assign`]. As much of it counts as the log has, and
+    /// none where a crash may have lost it here: what one replica of a `page-cache` topic lost, its leader may have lost, too.
+    pub fn remember_committed(&self, high_watermark: i64, after_crash: bool) {
+        if !(after_crash && self.config().log.durability == Durability::PageCache) {
+            let known = high_watermark.min(self.log.durable_end());
+            self.publish((known > self.high_watermark()).then_some(known));
+        }
     }
 
     /// Whether the log directory failed. Such a partition acknowledges nothing any more.

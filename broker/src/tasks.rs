@@ -4,6 +4,7 @@
 //! task goes on: what is broken for good (a poisoned directory) is noticed by [`upkeep`].
 
 mod compaction;
+pub(crate) mod high_watermarks;
 mod producers;
 mod retention;
 mod upkeep;
@@ -49,6 +50,7 @@ pub(crate) fn start(parts: &TaskParts, tracker: &TaskTracker) {
     tracker.spawn(retention::run(parts.clone()));
     tracker.spawn(compaction::run(parts.clone()));
     tracker.spawn(producers::run(parts.clone()));
+    tracker.spawn(high_watermarks::run(parts.clone()));
 }
 
 impl TaskParts {

@@ -8,6 +8,7 @@
 //! <dir>/.goatq-journal, .goatq-journal-<n>  what only the journal keeps of the last appends
 //! <dir>/recovery-point-offset-checkpoint    what need not be scanned after a crash
 //! <dir>/log-start-offset-checkpoint, cleaner-offset-checkpoint
+//! <dir>/replication-offset-checkpoint       what is known to be committed
 //! <dir>/<topic>-<partition>/                a log
 //! <dir>/<topic>-<partition>.<id>-delete/    a deleted log whose files wait for their removal
 //! ```

@@ -223,6 +223,27 @@ fn a_log_start_offset_is_remembered() {
 }
 
 #[test]
+fn high_watermarks_are_remembered_and_go_with_their_logs() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    dir.open_logs(vec![request("t", 0), request("t", 1)], 0);
+    assert_eq!(dir.high_watermark("t", 0), None);
+    dir.set_high_watermarks([("t-0", 4), ("t-1", 5), ("never-0", 6)].into_iter());
+    dir.maintain(0).unwrap();
+    let disk = disk.crash();
+    let dir = open(&disk);
+    let known = |dir: &LogDir, partition| dir.high_watermark("t", partition);
+    assert_eq!((known(&dir, 0), known(&dir, 1), dir.high_watermark("never", 0)), (Some(4), Some(5), None));
+    // A successor of the same name has committed nothing, whatever is on the disk by then.
+    dir.open_logs(vec![request("t", 0), request("t", 1)], 0);
+    dir.delete_logs(&[("t", 1)], 0, || Uuid([1; 16])).unwrap();
+    dir.set_high_watermarks([("t-1", 5)].into_iter());
+    dir.open_log(request("t", 1), 0).unwrap();
+    let dir = open(&disk.crash());
+    assert_eq!((known(&dir, 0), known(&dir, 1)), (Some(4), None));
+}
+
+#[test]
 fn a_deleted_log_goes_at_once_and_its_files_after_the_delay() {
     let disk = SimDisk::new(1);
     let dir = open(&disk);

@@ -227,6 +227,8 @@ pub struct ReplicationConfig {
     pub fetch_response_bytes: i32,
     /// `replica.socket.timeout.ms`.
     pub socket_timeout: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub checkpoint_interval: Duration,
 }
 
 /// Limits of classic groups.

@@ -86,6 +86,7 @@ impl<'a> Build<'a> {
                 fetch_partition_bytes: self.int("replica.fetch.max.bytes")?,
                 fetch_response_bytes: self.int("replica.fetch.response.max.bytes")?,
                 socket_timeout: self.ms("replica.socket.timeout.ms")?,
+                checkpoint_interval: self.ms("replica.high.watermark.checkpoint.interval.ms")?,
             },
             groups: self.groups()?,
             offsets: self.offsets()?,

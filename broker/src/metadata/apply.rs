@@ -10,7 +10,7 @@ use goatq_controller::entropy::Entropy;
 use goatq_controller::image::{ConfigResource, MetadataImage, PartitionImage};
 use goatq_storage::group_commit::NoListener;
 use goatq_storage::log::Log;
-use goatq_storage::log_dir::{LogDir, LogRequest, OpenLogError};
+use goatq_storage::log_dir::{LastShutdown, LogDir, LogRequest, OpenLogError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -268,17 +268,21 @@ impl Parts {
             });
             let opened = self.dirs[at].open_logs(requests.collect(), self.clock.wall_ms());
             for ((key, config), log) in wanted.into_iter().zip(opened) {
-                self.take_in(key, config, log);
+                self.take_in(key, config, log, &self.dirs[at]);
             }
         }
     }
 
-    fn take_in(&self, key: &PartitionKey, config: Arc<TopicConfig>, log: Result<Arc<Log>, OpenLogError>) {
+    fn take_in(&self, key: &PartitionKey, config: Arc<TopicConfig>, log: Result<Arc<Log>, OpenLogError>, dir: &LogDir) {
         match log {
             Ok(log) => {
                 let name = PartitionName { topic: Arc::from(&*key.topic), topic_id: key.id, index: key.index };
                 let counts = self.metrics.topics.topic(&key.topic);
-                self.partitions.insert(Partition::new(name, self.context.clone(), log, config, counts));
+                let partition = Partition::new(name, self.context.clone(), log, config, counts);
+                if let Some(known) = dir.high_watermark(&key.topic, key.index) {
+                    partition.remember_committed(known, dir.last_shutdown() == LastShutdown::Unclean);
+                }
+                self.partitions.insert(partition);
             }
             Err(error) => {
                 tracing::error!(topic = %key.topic, partition = key.index, %error, "partition is offline: its log does not open");

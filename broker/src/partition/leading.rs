@@ -34,6 +34,7 @@ impl Partition {
             return;
         }
         let Assignment { partition_epoch, replicas, isr, .. } = assignment;
+        self.replicated.store(replicas.len() > 1, Ordering::Release);
         let replicas = Replicas { partition_epoch, replicas, isr };
         let effects = if assignment.leader_epoch == known {
             leader.as_mut().map(|leader| leader.on_replicas(replicas, now))

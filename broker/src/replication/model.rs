@@ -24,7 +24,14 @@ const ONCE: Budget = Budget { appends: 1, crashes: 0, fences: 0, ticks: 0, retri
 
 /// Sees all states, none of which may break anything; there must be at least so many, or the scope is not what it seems.
 fn exhaustive(min_insync: usize, nodes: i32, fetches: Fetches, budget: Budget, at_least: usize) {
-    let scope = Scope { min_insync, synced: true, nodes, fetches, budget, fault: None };
+    // Without crashes nobody has anything to remember.
+    let remembering: &[bool] = if budget.crashes > 0 { &[false, true] } else { &[false] };
+    for &remembers in remembering {
+        search_all(Scope { min_insync, synced: true, nodes, fetches, budget, remembers, fault: None }, at_least);
+    }
+}
+
+fn search_all(scope: Scope, at_least: usize) {
     match search(World::new(scope), MAX_STATES) {
         Found::Nothing { states } => {
             println!("{states} states: {scope:?}");
@@ -82,8 +89,9 @@ fn long_histories() {
     let budget = Budget { appends: 6, crashes: 5, fences: 5, ticks: 8, retries: 5, repeats: 6 };
     for (min_insync, nodes) in [(1, 2), (1, 3), (2, 3)] {
         for fetches in [Fetches::AtOnce, Fetches::Late] {
-            let scope = Scope { min_insync, synced: true, nodes, fetches, budget, fault: None };
             for seed in 0..150 {
+                let remembers = seed % 2 == 0;
+                let scope = Scope { min_insync, synced: true, nodes, fetches, budget, remembers, fault: None };
                 if let Some((what, trace)) = walk(World::new(scope), seed, 120) {
                     panic!("seed {seed}: {what}\n{trace}");
                 }

@@ -1,8 +1,6 @@
 //! Runs `testdata/replication/*.txt`: what happens to a leader (`lead`, ...) and to a follower (`log`, `follow`, ...), one line per
 //! event, and what comes of it. `REWRITE=1 cargo test` writes what happens into the scripts.
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::follower::{FetchPosition, Follower, Objection, ReplicaLog, Step};
@@ -10,6 +8,7 @@ use super::leader::{
     Effects, FollowerFetch, IsrAnswer, IsrProposal, Leader, LeaderStart, Replicas, Standing, has_diverged,
 };
 use super::model::{ModelLog, Record, spans};
+use crate::script_args::Args;
 
 #[test]
 fn scripts() {
@@ -34,41 +33,10 @@ struct Script {
     now: Duration,
 }
 
-struct Args(BTreeMap<String, String>);
-
-impl Args {
-    fn parse(line: &str) -> (String, Self) {
-        let mut words = line.split_whitespace();
-        let directive = words.next().expect("a directive").to_owned();
-        let pair = |word: &str| match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => (word.to_owned(), String::new()),
-        };
-        (directive, Self(words.map(pair).collect()))
-    }
-
-    fn get<T: FromStr>(&self, name: &str) -> Option<T> {
-        let text = self.0.get(name)?;
-        Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-    }
-
-    fn or<T: FromStr>(&self, name: &str, default: T) -> T {
-        self.get(name).unwrap_or(default)
-    }
-
-    fn list(&self, name: &str) -> Vec<i32> {
-        let text = self.0.get(name).map_or("", String::as_str);
-        text.split(',').filter(|item| !item.is_empty()).map(|item| item.parse().expect("a number")).collect()
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    fn log(&self) -> ModelLog {
-        let records: Vec<Record> = self.list("epochs").into_iter().map(|epoch| Record { epoch, value: 0 }).collect();
-        ModelLog { start: self.or("start", 0), durable: self.or("durable", records.len()), records }
-    }
+/// The log that a line describes.
+fn log(args: &Args) -> ModelLog {
+    let records: Vec<Record> = args.list("epochs").into_iter().map(|epoch| Record { epoch, value: 0 }).collect();
+    ModelLog { start: args.or("start", 0), durable: args.or("durable", records.len()), records }
 }
 
 impl Script {
@@ -80,7 +48,7 @@ impl Script {
                 self.lead(&what, &args)
             }
             "leader-log" => {
-                self.leader_log = args.log();
+                self.leader_log = log(&args);
                 "ok".to_owned()
             }
             "end-of-epoch" => self.end_of_epoch(&args),
@@ -174,7 +142,7 @@ impl Script {
 
     fn follow(&mut self, what: &str, args: &Args) -> String {
         match what {
-            "log" => self.log = args.log(),
+            "log" => self.log = log(args),
             "follow" => {
                 let follower = Follower::new(args.or("epoch", 1), args.or("high-watermark", 0), Duration::from_secs(1));
                 self.follower = Some(follower);
@@ -226,7 +194,7 @@ impl Script {
 
     fn records(&mut self, asked: &FetchPosition, args: &Args) -> String {
         let follower = self.follower.as_mut().expect("a follower");
-        let records = args.log().records;
+        let records = log(args).records;
         let base = args.or("base", asked.offset);
         let Step::Append(taken) = follower.on_records(asked, &spans(base, &records), &self.log) else {
             return "does nothing".to_owned();

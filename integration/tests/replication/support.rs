@@ -67,6 +67,11 @@ pub(crate) fn replicas_are_equal(cluster: &mut Cluster) {
     for node in &mut cluster.nodes {
         assert!(node.terminate().unwrap().success());
     }
+    for node in &cluster.nodes {
+        // What is committed is known at the next start.
+        let written = std::fs::read_to_string(node.data().join("replication-offset-checkpoint")).unwrap();
+        assert!(written.lines().any(|line| line.starts_with(&format!("{TOPIC} 0 "))), "{written}");
+    }
     assert!(!bytes_of(&cluster.nodes[0].data(), 0).is_empty());
     for index in 0..PARTITIONS {
         let first = bytes_of(&cluster.nodes[0].data(), index);

@@ -252,6 +252,20 @@ impl LogDir {
     }
 
     /// What the directory knows of a log that nobody has touched since it was opened.
+    /// What was known to be committed of a log (its high watermark) when [`LogDir::set_high_watermarks`] was last written; `None` for one that
+    /// it never said anything of. The log may end before it: what a crash of the page cache lost.
+    pub fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.checkpoints.high_watermark(&partition_dir(topic, partition))
+    }
+
+    /// Takes note of the high watermarks of logs, by [`Log::name`]; those of logs that are not open here are passed over. They are written
+    /// with the next [`LogDir::maintain`] or [`LogDir::close_clean`], to Kafka's `replication-offset-checkpoint`.
+    pub fn set_high_watermarks<'a>(&self, offsets: impl Iterator<Item = (&'a str, i64)>) {
+        // Held, so that none is noted of a log that is being deleted.
+        let logs = self.logs.lock();
+        self.checkpoints.set_high_watermarks(offsets.filter(|(name, _)| logs.contains_key(*name)));
+    }
+
     fn known(&self, name: &str, request: &LogRequest) -> Known {
         let order =
             |found: &FoundPartition| (found.topic.as_str(), found.partition).cmp(&(&request.topic, request.partition));

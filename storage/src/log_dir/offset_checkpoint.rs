@@ -35,6 +35,8 @@ pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// First offset that was not compacted yet.
 pub(super) const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
+/// End of what is known to be committed, of logs with replicas elsewhere.
+pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 /// Most bytes of such a file that are looked at: far more than a directory's partitions need.
 const MAX_LEN: usize = 64 << 20;
@@ -123,6 +125,7 @@ struct Tables {
     recovery: Table,
     start: Table,
     cleaner: Table,
+    high_watermarks: Table,
     /// Logs whose recovery point was lost and that were not proven since. While there are any, the file of recovery points is
     /// not written: a log that it does not name is a new one.
     lost: BTreeSet<String>,
@@ -133,7 +136,12 @@ struct Tables {
 }
 
 impl Tables {
-    fn all(&mut self) -> [&mut Table; 3] {
+    fn all(&mut self) -> [&mut Table; 4] {
+        [&mut self.recovery, &mut self.start, &mut self.cleaner, &mut self.high_watermarks]
+    }
+
+    /// Those that logs report of themselves.
+    fn of_logs(&mut self) -> [&mut Table; 3] {
         [&mut self.recovery, &mut self.start, &mut self.cleaner]
     }
 
@@ -164,7 +172,8 @@ impl OffsetCheckpoints {
         let (recovery, intact) = load(RECOVERY_POINTS)?;
         let lost = if intact { BTreeSet::new() } else { logs.clone() };
         let (start, cleaner) = (load(LOG_START_OFFSETS)?.0, load(CLEANER_OFFSETS)?.0);
-        let mut tables = Tables { recovery, start, cleaner, lost, clock: 0, lowered: BTreeMap::new() };
+        let high_watermarks = load(HIGH_WATERMARKS)?.0;
+        let mut tables = Tables { recovery, start, cleaner, high_watermarks, lost, clock: 0, lowered: BTreeMap::new() };
         tables.all().into_iter().for_each(|table| table.now.retain(|name, _| logs.contains(name)));
         let checkpoints = OffsetCheckpoints { disk, dir: dir.to_owned(), health, tables: Mutex::new(tables) };
         if !intact && logs.is_empty() {
@@ -201,9 +210,25 @@ impl OffsetCheckpoints {
         let recovery_point = values.recovery_point.unwrap_or(0);
         tables.lost.remove(name);
         let values = [recovery_point, values.log_start_offset, values.first_dirty_offset];
-        for (table, value) in tables.all().into_iter().zip(values) {
+        for (table, value) in tables.of_logs().into_iter().zip(values) {
             if value > 0 || table.now.contains_key(name) {
                 table.now.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    /// End of what was known to be committed of a log.
+    pub(super) fn high_watermark(&self, name: &str) -> Option<i64> {
+        self.tables.lock().high_watermarks.now.get(name).copied()
+    }
+
+    /// Takes note of what is known to be committed; it is written with the next [`OffsetCheckpoints::write`].
+    pub(super) fn set_high_watermarks<'a>(&self, offsets: impl Iterator<Item = (&'a str, i64)>) {
+        let mut tables = self.tables.lock();
+        for (name, offset) in offsets {
+            match tables.high_watermarks.now.get_mut(name) {
+                Some(known) => *known = offset,
+                None => drop(tables.high_watermarks.now.insert(name.to_owned(), offset)),
             }
         }
     }

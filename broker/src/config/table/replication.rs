@@ -1,6 +1,6 @@
 //! Replication and quotas.
 
-use super::{NO_JAVA, NO_QUOTAS, NO_THROTTLES, OWN_CHECKPOINTS, OWN_FETCHERS, OWN_LEADERS, OWN_SOCKETS};
+use super::{NO_JAVA, NO_QUOTAS, NO_THROTTLES, OWN_FETCHERS, OWN_LEADERS, OWN_SOCKETS};
 use crate::config::key::Valid::{Any, AtLeast};
 use crate::config::key::keys;
 
@@ -26,7 +26,8 @@ keys! { pub(super) KEYS:
         "Bytes that a follower asks for at a time, all partitions together.";
     "replica.fetch.wait.max.ms" Int Some("500"), High ReadOnly Any, Honoured
         "How long a leader waits for something to answer a follower.";
-    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Inert OWN_CHECKPOINTS;
+    "replica.high.watermark.checkpoint.interval.ms" Long Some("5000"), High ReadOnly Any, Honoured
+        "How often high watermarks are written down, for the next start.";
     "replica.lag.time.max.ms" Long Some("30000"), High ReadOnly AtLeast(1), Honoured
         "A follower that has not caught up with its leader for so long is not in sync.";
     "replica.selector.class" Text None, Medium ReadOnly Any, Refused NO_JAVA;

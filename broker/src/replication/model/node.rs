@@ -256,7 +256,8 @@ impl Node {
     pub(super) fn crash(&mut self, kept: usize, scope: &Scope) {
         self.up = false;
         self.log.crash(kept);
-        (self.role, self.asked, self.high_watermark) = (Role::Idle, None, 0);
+        let known = if scope.remembers { self.high_watermark.min(self.log.end()) } else { 0 };
+        (self.role, self.asked, self.high_watermark) = (Role::Idle, None, known);
         if scope.fault == Some(Fault::OldEpochAfterRestart) {
             (self.seen, self.leader_epoch) = (self.seen.saturating_sub(1), 0);
         }

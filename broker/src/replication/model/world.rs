@@ -95,7 +95,7 @@ impl Fault {
         let synced = self != Self::BrokerEpochNotChecked;
         let late = self == Self::TruncationToHighWatermark;
         let fetches = if late { Fetches::LateAnswers } else { Fetches::AtOnce };
-        Scope { nodes: 2, min_insync, synced, fetches, budget, fault: Some(self) }
+        Scope { nodes: 2, min_insync, synced, fetches, budget, remembers: false, fault: Some(self) }
     }
 }
 
@@ -108,6 +108,8 @@ pub(super) struct Scope {
     pub(super) synced: bool,
     pub(super) fetches: Fetches,
     pub(super) budget: Budget,
+    /// Whether nodes know their high watermarks after a crash.
+    pub(super) remembers: bool,
     pub(super) fault: Option<Fault>,
 }
 

@@ -3,8 +3,7 @@
 //!
 //! `REWRITE=1 cargo test` writes what happens into the scripts.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::str::FromStr;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use super::super::shard::GroupShard;
 use super::show;
 use crate::coordinator::runtime::log::{CoordinatorLog, WriteError};
 use crate::coordinator::runtime::testing::{TestAnswer, TestShard};
+use crate::script_args::Args;
 
 #[test]
 fn scripts() {
@@ -42,57 +42,31 @@ struct Script {
     members: usize,
 }
 
-/// The arguments of a line of a script: `name=value`, values of a list with commas between them, flags alone.
-struct Args(BTreeMap<String, String>);
-
+/// What lines say in the words of groups.
 impl Args {
-    fn parse(line: &str) -> (String, Self) {
-        let mut words = line.split_whitespace();
-        let directive = words.next().expect("a directive").to_owned();
-        let pair = |word: &str| match word.split_once('=') {
-            Some((name, value)) => (name.to_owned(), value.to_owned()),
-            None => (word.to_owned(), String::new()),
-        };
-        (directive, Self(words.map(pair).collect()))
-    }
-
-    fn get<T: FromStr>(&mut self, name: &str) -> Option<T> {
-        let text = self.0.remove(name)?;
-        Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} makes no sense")))
-    }
-
-    fn or<T: FromStr>(&mut self, name: &str, default: T) -> T {
-        self.get(name).unwrap_or(default)
-    }
-
-    fn text(&mut self, name: &str) -> Option<ByteString> {
+    fn text(&self, name: &str) -> Option<ByteString> {
         self.get::<String>(name).map(ByteString::from)
     }
 
-    fn group(&mut self) -> ByteString {
+    fn group(&self) -> ByteString {
         self.text("group").unwrap_or_else(|| "g".into())
     }
 
-    fn list(&mut self, name: &str) -> Vec<String> {
-        let text: Option<String> = self.get(name);
-        text.map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
-    }
-
-    fn flag(&mut self, name: &str) -> bool {
-        self.0.remove(name).is_some()
+    fn texts(&self, name: &str) -> Vec<String> {
+        self.list(name)
     }
 
     /// `topic/partition`, each with what follows a colon.
-    fn partitions(&mut self, name: &str) -> Vec<(ByteString, i32, String)> {
+    fn partitions(&self, name: &str) -> Vec<(ByteString, i32, String)> {
         let parse = |item: String| {
             let (place, rest) = item.split_once(':').unwrap_or((&item, ""));
             let (topic, partition) = place.split_once('/').expect("topic/partition");
             (topic.into(), partition.parse().expect("a partition"), rest.to_owned())
         };
-        self.list(name).into_iter().map(parse).collect()
+        self.texts(name).into_iter().map(parse).collect()
     }
 
-    fn topics(&mut self, name: &str) -> Vec<(ByteString, Vec<i32>)> {
+    fn topics(&self, name: &str) -> Vec<(ByteString, Vec<i32>)> {
         self.partitions(name).into_iter().map(|(topic, partition, _)| (topic, vec![partition])).collect()
     }
 }
@@ -115,9 +89,9 @@ impl Script {
 
     /// One line of a script, and all that came of it.
     fn line(&mut self, line: &str) -> Vec<String> {
-        let (directive, mut args) = Args::parse(line);
-        self.step(&directive, &mut args);
-        assert!(args.0.is_empty(), "arguments without a meaning: {:?}", args.0);
+        let (directive, args) = Args::parse(line);
+        self.step(&directive, &args);
+        assert!(args.left_over().is_empty(), "arguments without a meaning: {:?}", args.left_over());
         self.shard.turn();
         super::check_replay(&self.shard);
         let mut lines = Vec::new();
@@ -135,7 +109,7 @@ impl Script {
         lines
     }
 
-    fn step(&mut self, directive: &str, args: &mut Args) {
+    fn step(&mut self, directive: &str, args: &Args) {
         match directive {
             "rules" => self.change_rules(args),
             "advance" => self.shard.advance(Duration::from_millis(args.or("ms", 0))),
@@ -157,7 +131,7 @@ impl Script {
         }
     }
 
-    fn change_rules(&mut self, args: &mut Args) {
+    fn change_rules(&mut self, args: &Args) {
         let mut rules = super::rules();
         rules.max_members = args.or("max-members", rules.max_members);
         rules.max_groups = args.or("max-groups", rules.max_groups);
@@ -168,7 +142,7 @@ impl Script {
         self.shard.reload();
     }
 
-    fn request(&mut self, directive: &str, args: &mut Args) -> GroupRequest {
+    fn request(&mut self, directive: &str, args: &Args) -> GroupRequest {
         let group = args.group();
         match directive {
             "join" => self.join(group, args),
@@ -180,37 +154,37 @@ impl Script {
                 generation: args.or("generation", 1),
             }),
             "leave" => {
-                GroupRequest::Leave { group, members: args.list("members").iter().map(|item| leaving(item)).collect() }
+                GroupRequest::Leave { group, members: args.texts("members").iter().map(|item| leaving(item)).collect() }
             }
             "commit" => commit(group, args),
             "fetch" => {
                 let id = topic_id(args.or("topic-id", 0));
                 let topics = args.topics("topics").into_iter().map(|(topic, partitions)| (topic, id, partitions));
                 let topics = Some(topics.collect::<Vec<_>>()).filter(|topics| !topics.is_empty());
-                GroupRequest::Fetch(FetchRequest { group, topics, require_stable: args.flag("stable") })
+                GroupRequest::Fetch(FetchRequest { group, topics, require_stable: args.has("stable") })
             }
             "delete-offsets" => GroupRequest::DeleteOffsets { group, topics: args.topics("topics") },
-            "delete-groups" => GroupRequest::DeleteGroups(args.list("groups").into_iter().map(Into::into).collect()),
+            "delete-groups" => GroupRequest::DeleteGroups(args.texts("groups").into_iter().map(Into::into).collect()),
             "describe" => GroupRequest::Describe(group),
             "list" => GroupRequest::List(ListFilter {
-                states: args.list("states").into_iter().map(Into::into).collect(),
-                types: args.list("types").into_iter().map(Into::into).collect(),
+                states: args.texts("states").into_iter().map(Into::into).collect(),
+                types: args.texts("types").into_iter().map(Into::into).collect(),
             }),
             "topics-deleted" => {
                 let id = topic_id(args.or("topic-id", 0));
-                GroupRequest::TopicsDeleted(args.list("topics").into_iter().map(|topic| (topic.into(), id)).collect())
+                GroupRequest::TopicsDeleted(args.texts("topics").into_iter().map(|topic| (topic.into(), id)).collect())
             }
             other => panic!("no such directive: {other}"),
         }
     }
 
-    fn join(&mut self, group: ByteString, args: &mut Args) -> GroupRequest {
+    fn join(&mut self, group: ByteString, args: &Args) -> GroupRequest {
         let version: i16 = args.or("version", 9);
         let member = args.text("id").unwrap_or_default();
         let client_id = args.text("client").unwrap_or_else(|| "c".into());
         let instance = args.text("instance");
         let protocol_type = args.text("type").unwrap_or_else(|| "consumer".into());
-        let protocols = args.list("protocols").into_iter().map(|offer| {
+        let protocols = args.texts("protocols").into_iter().map(|offer| {
             let (name, said) = offer.split_once(':').unwrap_or((&offer, "t"));
             let metadata =
                 if protocol_type == *"consumer" { show::subscription(said) } else { Bytes::from(said.to_owned()) };
@@ -238,7 +212,7 @@ impl Script {
     }
 
     /// Offsets that a transaction wrote, put straight into the log; a reload takes notice.
-    fn transaction(&mut self, args: &mut Args) {
+    fn transaction(&mut self, args: &Args) {
         let (producer_id, group) = (args.or("producer", 1), args.group());
         let options = BatchOptions {
             producer_id,
@@ -266,8 +240,8 @@ impl Script {
         self.shard.reload();
     }
 
-    fn end_transaction(&mut self, args: &mut Args) {
-        let marker = EndTxnMarker { committed: !args.flag("abort"), coordinator_epoch: 0 };
+    fn end_transaction(&mut self, args: &Args) {
+        let marker = EndTxnMarker { committed: !args.has("abort"), coordinator_epoch: 0 };
         let batch = marker.to_batch(args.or("producer", 1), 0, 0).expect("short");
         self.shard.log.append(batch.to_bytes(), 0).expect("a log in memory");
         // A marker has no line of its own.
@@ -276,7 +250,7 @@ impl Script {
     }
 }
 
-fn sync(group: ByteString, args: &mut Args) -> GroupRequest {
+fn sync(group: ByteString, args: &Args) -> GroupRequest {
     let assign = |item: &String| {
         let (member, assignment) = item.split_once(':').expect("member:assignment");
         (member.into(), Bytes::from(assignment.to_owned()))
@@ -288,7 +262,7 @@ fn sync(group: ByteString, args: &mut Args) -> GroupRequest {
         generation: args.or("generation", 1),
         protocol_type: args.text("type"),
         protocol: args.text("protocol"),
-        assignments: args.list("assign").iter().map(assign).collect(),
+        assignments: args.texts("assign").iter().map(assign).collect(),
     })
 }
 
@@ -301,7 +275,7 @@ fn leaving(item: &str) -> LeavingMember {
     LeavingMember { member: member.into(), instance, reason: None }
 }
 
-fn commit(group: ByteString, args: &mut Args) -> GroupRequest {
+fn commit(group: ByteString, args: &Args) -> GroupRequest {
     let topic_id = topic_id(args.or("topic-id", 0));
     let topics = args.partitions("offsets").into_iter().map(|(topic, partition, rest)| {
         let (offset, metadata) = rest.split_once(':').map_or((rest.as_str(), None), |(offset, m)| (offset, Some(m)));
