@@ -30,10 +30,10 @@ keys! { pub(super) KEYS:
         "Records after which the log is synced when durability is page-cache.";
     "flush.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(0), Honoured
         "Time after which unsynced records are synced when durability is page-cache.";
-    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert NO_THROTTLES;
+    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Refused NO_THROTTLES;
     "index.interval.bytes" Int Some("4096"), Medium Cluster AtLeast(0), Honoured
         "Bytes of records between two entries of the offset index.";
-    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Inert NO_THROTTLES;
+    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Refused NO_THROTTLES;
     "local.retention.bytes" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "local.retention.ms" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "max.compaction.lag.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(1), Honoured
