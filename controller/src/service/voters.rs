@@ -7,7 +7,8 @@ use bytestring::ByteString;
 use goatq_protocol::Uuid;
 use openraft::{ChangeMembers, async_runtime::watch::WatchReceiver};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::MutexGuard;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Controller, QuorumNode, SubmitError, calls::LeaderRequest, lead::HEARD_LATELY, writer::submit_error};
 use crate::{
@@ -100,8 +101,7 @@ impl LeaderRequest for RemoveVoter {
             return Ok(Err(error));
         }
         let runs = controller.runs(id).await;
-        let turn = tokio::time::timeout(PATIENCE, controller.running.admitting.lock()).await;
-        let (Ok(_turn), Some(membership)) = (turn, controller.settled_membership()?) else {
+        let Some((_turn, membership)) = controller.turn_to_change().await? else {
             return Ok(Err(VoterError::Busy));
         };
         let node = match voters::remove(&membership, id, directory_id) {
@@ -126,8 +126,7 @@ impl LeaderRequest for ForgetNode {
 
     async fn answer(self, controller: &Controller) -> Result<Self::Answer, SubmitError> {
         let runs = controller.runs(self.id).await;
-        let turn = tokio::time::timeout(PATIENCE, controller.running.admitting.lock()).await;
-        let (Ok(_turn), Some(membership)) = (turn, controller.settled_membership()?) else {
+        let Some((_turn, membership)) = controller.turn_to_change().await? else {
             return Ok(Err(VoterError::Busy));
         };
         match voters::forget(&membership, self.id, runs) {
@@ -160,6 +159,13 @@ impl Controller {
             _ if image.features.level(KRAFT_VERSION) < 1 => Err(VoterError::Unsupported),
             _ => Ok(()),
         })
+    }
+
+    /// The membership, and the right to change it; `None` if other changes do not end.
+    async fn turn_to_change(&self) -> Result<Option<(MutexGuard<'_, ()>, Membership)>, SubmitError> {
+        let turn = timeout(PATIENCE, self.running.admitting.lock()).await.ok();
+        let membership = self.settled_membership()?;
+        Ok(turn.zip(membership))
     }
 
     /// The membership, if this node leads and no change is under way.

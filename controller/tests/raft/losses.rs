@@ -50,6 +50,15 @@ async fn serve(quorum: &Quorum, node: u64) {
     assert!(!is_fenced(&controller, node));
 }
 
+/// From now on it takes less than [`SOON`] until a node sees that a broker is fenced.
+async fn fenced_soon(sees: &Controller, broker: u64) {
+    let ended = Instant::now();
+    while !is_fenced(sees, broker) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ended.elapsed() < SOON, "{:?}", ended.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broker_whose_process_ends_is_fenced_at_once() {
     let mut quorum = Quorum::start().await;
@@ -59,11 +68,7 @@ async fn a_broker_whose_process_ends_is_fenced_at_once() {
     serve(&quorum, other).await;
     quorum.crash(victim).await;
     quorum.wires.hang_up(victim);
-    let ended = Instant::now();
-    while !is_fenced(&quorum.node(other), victim) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(ended.elapsed() < SOON, "{:?}", ended.elapsed());
+    fenced_soon(&quorum.node(other), victim).await;
     assert!(!is_fenced(&quorum.node(other), other));
 }
 
@@ -98,12 +103,8 @@ async fn a_leader_whose_process_ends_is_succeeded_at_once_and_its_broker_fenced(
     serve(&quorum, node).await;
     quorum.crash(old).await;
     quorum.wires.hang_up(old);
-    let ended = Instant::now();
     let survivor = quorum.node(node);
-    while !is_fenced(&survivor, old) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(ended.elapsed() < SOON, "{:?}", ended.elapsed());
+    fenced_soon(&survivor, old).await;
     assert!(!is_fenced(&survivor, node));
     assert_ne!(quorum.leader().await, old);
 }
