@@ -118,6 +118,10 @@ impl RunningNode {
         if self.node.controller.votes_alone() {
             return;
         }
+        if self.dirs.iter().any(|dir| dir.health().is_poisoned()) {
+            // Its metadata may stand still: it would not learn who coordinates its groups next, and go on telling what they had.
+            self.node.groups.shut_down();
+        }
         if let Some(registration) = self.registration.as_ref().filter(|_| config.quorum.controlled_shutdown) {
             give_up_leadership(registration).await;
         }

@@ -16,6 +16,7 @@ mod quorum;
 mod rules;
 pub mod settings;
 pub mod table;
+pub mod throttled;
 pub mod topic;
 pub mod validator;
 

@@ -12,6 +12,7 @@
 //! [`peers`]'s affair.
 
 mod answer;
+pub(crate) mod lost;
 pub(crate) mod peers;
 mod session;
 
@@ -23,6 +24,7 @@ use goatq_protocol::ErrorCode;
 use goatq_protocol::message::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic, ReplicaState,
 };
+use goatq_protocol::wire::Records;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +32,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::metadata::applied::Applied;
+use crate::metrics::replication::ReplicationCounts;
 use crate::partition::{Partition, PartitionRegistry};
+use crate::replication::follower::FetchPosition;
+use crate::replication::throttle::Throttles;
 use crate::threads::offload::Offload;
 use peers::{LeaderConnection, PeerError, Peers};
 use session::{Ask, FetchSession, PartitionId};
@@ -69,6 +74,8 @@ pub(crate) struct FetcherParts {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where logs are cut.
     pub(crate) offload: Offload,
+    pub(crate) throttles: Arc<Throttles>,
+    pub(crate) counts: Arc<ReplicationCounts>,
 }
 
 /// What one fetcher follows.
@@ -194,8 +201,7 @@ impl LeaderFetcher {
     async fn round(&mut self, connection: &mut dyn LeaderConnection, young_until: Instant) -> Result<Round, PeerError> {
         let followed = self.partitions.borrow_and_update().clone();
         let now = self.parts.clock.monotonic();
-        let position = |(key, partition): (&PartitionId, &Arc<Partition>)| Some((*key, partition.next_fetch(now)?));
-        let wanted: BTreeMap<_, _> = followed.iter().filter_map(position).collect();
+        let wanted = self.wanted(&followed, now);
         if wanted.is_empty() {
             // All pause; the next assignment may end that.
             let resumes = followed.values().filter_map(|partition| partition.fetch_paused_until()).min();
@@ -221,6 +227,30 @@ impl LeaderFetcher {
             }
         }
         Ok(Round::Over)
+    }
+
+    /// What is to be asked for now. What is copied too fast waits.
+    fn wanted(&self, followed: &Followed, now: Duration) -> BTreeMap<PartitionId, FetchPosition> {
+        let exceeded = self.parts.throttles.follower().is_exceeded(now);
+        let waits = |partition: &Partition| exceeded && self.is_throttled(partition) && partition.lag() != Some(0);
+        let unthrottled = followed.iter().filter(|(_, partition)| !waits(partition));
+        unthrottled.filter_map(|(key, partition)| Some((*key, partition.next_fetch(now)?))).collect()
+    }
+
+    fn is_throttled(&self, partition: &Partition) -> bool {
+        partition.config().follower_throttled.has(partition.index(), self.parts.config.node_id)
+    }
+
+    /// Records of a leader have arrived.
+    fn count(&self, partition: &Partition, bytes: usize, now: Duration) {
+        let (counts, bytes) = (&self.parts.counts, u64::try_from(bytes).unwrap_or(u64::MAX));
+        counts.bytes_in.add(bytes);
+        if partition.is_arriving() {
+            counts.reassignment_bytes_in.add(bytes);
+        }
+        if bytes > 0 && self.is_throttled(partition) {
+            self.parts.throttles.follower().record(bytes, now);
+        }
     }
 
     /// Ends when there is something to ask for that the request under way does not ask for, in this epoch of the leader.
@@ -289,6 +319,7 @@ impl LeaderFetcher {
             for data in topic.partitions {
                 let key = (topic.topic_id, data.partition_index);
                 let (Some(partition), Some(asked)) = (followed.get(&key), self.session.asked(key)) else { continue };
+                self.count(partition, data.records.as_ref().map_or(0, Records::len), clocks.0);
                 if answer::take(partition, asked, data, clocks, self.parts.offload).await {
                     appended.push(partition);
                 }

@@ -12,7 +12,6 @@
 //! - [`assembly`]: puts a running node together from its parts, and takes it down again.
 //! - [`threads`], [`health`]: where work runs; how the node is.
 //! - [`cli`]: what the `goatq` command can do.
-//! - [`planted`]: defects that simulations must find.
 //! - [`clock`]: the source of time that everything is given.
 //!
 //! The crate's `README.md` draws the picture.
@@ -23,8 +22,10 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub(crate) mod coordinator;
+pub(crate) mod directories;
 pub mod fetch;
 pub(crate) mod fetcher;
+mod healing;
 pub mod health;
 pub mod http;
 pub(crate) mod in_sync;
@@ -32,14 +33,15 @@ pub(crate) mod lifecycle;
 pub mod loggers;
 pub(crate) mod metadata;
 pub mod metrics;
+pub(crate) mod moves;
 pub mod net;
 pub mod node;
 pub mod partition;
-pub mod planted;
 pub(crate) mod producer_ids;
 pub mod purgatory;
 pub(crate) mod quorum;
 pub mod replication;
+mod report;
 pub(crate) mod scrape;
 #[cfg(test)]
 pub(crate) mod script_args;

@@ -6,15 +6,20 @@ use std::time::Duration;
 
 use goatq_controller::Controller;
 use goatq_controller::decide::brokers::{RegisterBroker, RegisterBrokerError, UnknownBroker};
+use goatq_controller::decide::directories::{AssignDirectories, PlacedReplica};
 use goatq_controller::liveness::{BrokerHeartbeat, HeartbeatAnswer};
 use goatq_controller::service::SubmitError;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+use crate::directories::Directories;
 use crate::health::{Health, Phase};
 use crate::metadata::applied::Applied;
 
 /// Between two attempts while the quorum is not reached.
 const AGAIN: Duration = Duration::from_millis(250);
+/// Replicas whose directories are told at once.
+const TOLD_AT_ONCE: usize = 1_000;
 /// How many attempts pass between two lines about it.
 const QUIET: u32 = 40;
 /// How long a heartbeat that was asked for waits for metadata that is about to be in effect.
@@ -31,6 +36,7 @@ pub(crate) struct Registration {
     applied: Applied,
     command: RegisterBroker,
     interval: Duration,
+    directories: Arc<Directories>,
     epoch: Arc<AtomicI64>,
     /// Set for good when the broker begins to stop: from then on no heartbeat says anything else.
     leaving: Arc<AtomicBool>,
@@ -49,8 +55,15 @@ pub(crate) enum RegisterFailure {
 
 impl Registration {
     /// Not registered yet. `applied` tells how far the metadata is in effect, `interval` is `broker.heartbeat.interval.ms`.
-    pub(crate) fn new(controller: Controller, applied: Applied, command: RegisterBroker, interval: Duration) -> Self {
-        Self { controller, applied, command, interval, epoch: Arc::new(AtomicI64::new(-1)), leaving: Arc::default() }
+    pub(crate) fn new(
+        controller: Controller,
+        applied: Applied,
+        command: RegisterBroker,
+        interval: Duration,
+        directories: Arc<Directories>,
+    ) -> Self {
+        let (epoch, leaving) = (Arc::new(AtomicI64::new(-1)), Arc::default());
+        Self { controller, applied, command, interval, directories, epoch, leaving }
     }
 
     /// The epoch of the registration, -1 before.
@@ -67,7 +80,15 @@ impl Registration {
     async fn beat(&self) -> Result<Result<HeartbeatAnswer, UnknownBroker>, SubmitError> {
         let want_shut_down = self.leaving.load(Ordering::Acquire);
         let applied = self.applied.image().applied_index;
-        let beat = BrokerHeartbeat { id: self.command.id, epoch: self.epoch(), ready: true, want_shut_down, applied };
+        let beat = BrokerHeartbeat {
+            id: self.command.id,
+            epoch: self.epoch(),
+            ready: true,
+            want_shut_down,
+            applied,
+            directories: Some(self.directories.online()),
+            cordoned: self.directories.cordoned(),
+        };
         self.controller.heartbeat(beat).await
     }
 }
@@ -78,12 +99,17 @@ impl Registration {
 /// It never will: see [`RegisterFailure`].
 pub(crate) async fn register(registration: &Registration) -> Result<(), RegisterFailure> {
     let mut attempts: u32 = 0;
+    let mut command = registration.command.clone();
+    let known = registration.controller.image().brokers.get(command.id).map_or(-1, |broker| broker.epoch);
+    command.replaces = Some(known);
     loop {
-        match registration.controller.submit(registration.command.clone()).await {
+        match registration.controller.submit(command.clone()).await {
             Ok(Ok(epoch)) => {
                 registration.epoch.store(epoch, Ordering::Release);
                 break;
             }
+            // The metadata of this node is older than its last life.
+            Ok(Err(RegisterBrokerError::Duplicate { current, .. })) => command.replaces = Some(current),
             Ok(Err(refused)) => return Err(refused.into()),
             Err(SubmitError::Stopped) => return Err(RegisterFailure::Stopped(SubmitError::Stopped)),
             Err(error) => {
@@ -143,6 +169,35 @@ pub(crate) async fn keep_alive(registration: Registration, health: Arc<Health>, 
                 wait = wait.min(AGAIN);
             }
         }
+    }
+}
+
+/// Tells the controller in which directories the replicas are that it has elsewhere, or nowhere, until cancelled.
+pub(crate) async fn tell_directories(
+    registration: Registration,
+    mut misplaced: UnboundedReceiver<PlacedReplica>,
+    cancel: CancellationToken,
+) {
+    let mut batch: Vec<PlacedReplica> = Vec::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            received = misplaced.recv_many(&mut batch, TOLD_AT_ONCE) => if received == 0 { return },
+        }
+        loop {
+            let (id, epoch, replicas) = (registration.command.id, registration.epoch(), batch.clone());
+            let told = tokio::select! {
+                () = cancel.cancelled() => return,
+                told = registration.controller.submit(AssignDirectories { id, epoch, replicas }) => told,
+            };
+            match told {
+                Ok(Ok(())) => break,
+                Err(SubmitError::Stopped) => return,
+                // The controller is not reached, or the broker is about to register anew.
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+        batch.clear();
     }
 }
 

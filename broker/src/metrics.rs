@@ -10,6 +10,7 @@ pub mod histogram;
 pub(crate) mod idle;
 pub mod lag;
 pub mod network;
+pub mod replication;
 pub mod requests;
 pub mod topics;
 
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 
 use coordinator::GroupMetrics;
 use network::NetworkMetrics;
+use replication::ReplicationCounts;
 use requests::RequestMetrics;
 use topics::TopicMetrics;
 
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub topics: Arc<TopicMetrics>,
     /// Connections.
     pub network: Arc<NetworkMetrics>,
+    /// Between brokers.
+    pub replication: Arc<ReplicationCounts>,
     /// The group coordinator.
     pub groups: Arc<GroupMetrics>,
 }
@@ -48,11 +52,13 @@ impl Metrics {
             requests: Arc::default(),
             topics: Arc::default(),
             network: Arc::default(),
+            replication: Arc::default(),
             groups: Arc::default(),
         };
         metrics.collect_from(metrics.requests.clone());
         metrics.collect_from(metrics.topics.clone());
         metrics.collect_from(metrics.network.clone());
+        metrics.collect_from(metrics.replication.clone());
         metrics.collect_from(metrics.groups.clone());
         metrics
     }

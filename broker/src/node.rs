@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use goatq_controller::Controller;
 use goatq_controller::image::MetadataImage;
-use goatq_storage::log_dir::LogDir;
 
 use crate::clock::Clock;
 use crate::config::LiveConfig;
 use crate::coordinator::group::GroupCoordinator;
+use crate::directories::Directories;
 use crate::fetch::FetchState;
+use crate::fetcher::lost::LostBrokers;
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metrics::Metrics;
@@ -17,6 +18,7 @@ use crate::net::Transport;
 use crate::partition::PartitionRegistry;
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
+use crate::replication::throttle::Throttles;
 use crate::threads::offload::Offload;
 use crate::topics::auto_create::AutoCreate;
 
@@ -27,7 +29,7 @@ pub struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) controller: Controller,
-    pub(crate) dirs: Vec<Arc<LogDir>>,
+    pub(crate) directories: Arc<Directories>,
     pub(crate) partitions: Arc<PartitionRegistry>,
     pub(crate) fetch: FetchState,
     /// Producers and coordinators that wait until what they wrote is committed.
@@ -39,6 +41,10 @@ pub struct Node {
     pub(crate) loggers: Loggers,
     pub(crate) offload: Offload,
     pub(crate) transport: Transport,
+    /// Leaders that may be gone, whatever the metadata says.
+    pub(crate) lost: LostBrokers,
+    /// How fast replicas may be copied.
+    pub(crate) throttles: Arc<Throttles>,
 }
 
 impl Node {
@@ -47,9 +53,20 @@ impl Node {
         self.id
     }
 
+    /// The controller of this node.
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
     /// The partitions that this node holds.
     pub fn partitions(&self) -> &Arc<PartitionRegistry> {
         &self.partitions
+    }
+
+    /// Reads the logs of the group coordinators of this node once more: partition and leader epoch of each that has nothing under way, and
+    /// whether what it knows is the replay of its log. For tests of whole clusters.
+    pub async fn audit_groups(&self) -> Vec<(i32, i32, bool)> {
+        self.groups.audit().await
     }
 
     /// The metadata that is in effect on this node. Requests that need several looks at it keep one image, so that they see

@@ -25,12 +25,14 @@ pub use leading::PartitionProposal;
 pub use read::PartitionRead;
 pub use registry::{PartitionRegistry, TopicPartitions};
 pub use replica::LeaderRecords;
+pub(crate) use replica::Replica;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
 use std::time::Duration;
 
+use goatq_controller::planted::Planted;
 use goatq_protocol::Uuid;
 use goatq_storage::config::Durability;
 use goatq_storage::log::Log;
@@ -38,8 +40,9 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use crate::config::TopicConfig;
+use crate::healing::Damage;
+use crate::metrics::replication::ReplicationCounts;
 use crate::metrics::topics::TopicCounts;
-use crate::planted::Planted;
 use crate::purgatory::{OffsetGate, Purgatory};
 use crate::replication::follower::Follower;
 use crate::replication::leader::Leader;
@@ -60,6 +63,10 @@ pub struct PartitionContext {
     pub fetch_backoff: Duration,
     /// What leaders ask of the controller. A partition has one proposal under way at a time, which bounds the queue.
     pub proposals: mpsc::UnboundedSender<PartitionProposal>,
+    /// What partitions count together.
+    pub counts: Arc<ReplicationCounts>,
+    /// Damaged segments. A partition reports one at a time, which bounds the queue.
+    pub damages: mpsc::UnboundedSender<Damage>,
     /// What is wrong on purpose.
     pub planted: Option<Planted>,
 }
@@ -88,13 +95,18 @@ pub struct Assignment<'a> {
     pub replicas: &'a [i32],
     /// Those in sync.
     pub isr: &'a [i32],
+    /// Replicas that are on their way to other brokers: those that come.
+    pub adding: &'a [i32],
+    /// The newest leader epoch that began with an unclean election, -1 for none.
+    pub unclean_epoch: i32,
 }
 
 /// One partition that this node holds.
 pub struct Partition {
     name: PartitionName,
     context: PartitionContext,
-    log: Arc<Log>,
+    /// Another one once the replica has moved to another directory.
+    log: RwLock<Arc<Log>>,
     config: RwLock<Arc<TopicConfig>>,
     counts: Arc<TopicCounts>,
     /// `None` while this node leads, or nobody.
@@ -105,8 +117,17 @@ pub struct Partition {
     leader_id: AtomicI32,
     leader_epoch: AtomicI32,
     failed: AtomicBool,
+    closed: AtomicBool,
     /// There are replicas on other nodes.
     replicated: AtomicBool,
+    /// A damaged segment was reported and is being looked after.
+    damaged: AtomicBool,
+    /// A replica is on its way to another broker.
+    moves: AtomicBool,
+    /// The one here is.
+    arrives: AtomicBool,
+    /// What the leader told last of its high watermark, while another node leads.
+    leaders_high_watermark: AtomicI64,
     /// Of a leader with followers.
     log_end: Arc<OffsetGate>,
     durable: Arc<OffsetGate>,
@@ -135,12 +156,17 @@ impl Partition {
             leader_id: AtomicI32::new(NONE),
             leader_epoch: AtomicI32::new(NONE),
             failed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             replicated: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+            moves: AtomicBool::new(false),
+            arrives: AtomicBool::new(false),
+            leaders_high_watermark: AtomicI64::new(start),
             log_end: OffsetGate::new(start),
             durable: OffsetGate::new(start),
             high_watermark: OffsetGate::new(start),
             last_stable: OffsetGate::new(start),
-            log,
+            log: RwLock::new(log),
         });
         listener::listen(&partition);
         partition
@@ -162,8 +188,31 @@ impl Partition {
     }
 
     /// The log: for background work, sizes and look-ups by time. Appends and client reads go through the partition.
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    pub fn log(&self) -> Arc<Log> {
+        self.log.read().clone()
+    }
+
+    /// Puts another log with the same records in the place of the present one; nothing is appended or cut meanwhile. `None` when the
+    /// partition is closed. Blocks.
+    pub(crate) fn replace_log<E>(
+        self: &Arc<Self>,
+        replace: impl FnOnce(&Arc<Log>) -> Result<Arc<Log>, E>,
+    ) -> Option<Result<(), E>> {
+        let follower = self.follower.lock();
+        let leader = self.leader.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let replaced = replace(&self.log()).map(|log| *self.log.write() = log);
+        drop(leader);
+        drop(follower);
+        if replaced.is_ok() {
+            // The configuration may have changed since the new log was opened.
+            self.log().reconfigure(self.config().log.clone());
+            listener::listen(self);
+            self.nudge_readers();
+        }
+        Some(replaced)
     }
 
     /// The topic's configuration.
@@ -202,12 +251,12 @@ impl Partition {
 
     /// First offset that can be read.
     pub fn log_start_offset(&self) -> i64 {
-        self.log.log_start_offset()
+        self.log().log_start_offset()
     }
 
     /// Offset of the next record; everything below the high watermark is committed, the rest is not yet.
     pub fn log_end_offset(&self) -> i64 {
-        self.log.log_end_offset()
+        self.log().log_end_offset()
     }
 
     /// End of the committed part: records below it are never lost or changed (invariant 2). Never below the log start.
@@ -220,6 +269,30 @@ impl Partition {
         self.last_stable.reached().min(self.high_watermark())
     }
 
+    /// Something in a segment cannot be read: if there are other replicas, it is fetched again from them. Whether that is so.
+    pub fn report_damage(&self, segment: i64) -> bool {
+        let heals = self.is_replicated();
+        if heals && !self.damaged.swap(true, Ordering::AcqRel) {
+            let damage = Damage { topic_id: self.name.topic_id, index: self.name.index, segment };
+            // Nobody listens when the node stops.
+            let _ = self.context.damages.send(damage);
+        }
+        heals
+    }
+
+    /// What was reported is healed, or may be reported again.
+    pub(crate) fn looked_after(&self) {
+        self.damaged.store(false, Ordering::Release);
+    }
+
+    /// Other replicas that have all that is committed, as far as this node knows: the leader, or its followers in sync.
+    pub(crate) fn others_in_sync(&self) -> Vec<i32> {
+        match self.leader.lock().as_ref() {
+            Some(leader) => leader.isr().iter().copied().filter(|id| *id != self.context.node_id).collect(),
+            None => Some(self.leader().0).filter(|leader| *leader >= 0).into_iter().collect(),
+        }
+    }
+
     /// Whether there are replicas on other nodes.
     pub fn is_replicated(&self) -> bool {
         self.replicated.load(Ordering::Acquire)
@@ -229,7 +302,7 @@ impl Partition {
     /// none where a crash may have lost it here: what one replica of a `page-cache` topic lost, its leader may have lost, too.
     pub fn remember_committed(&self, high_watermark: i64, after_crash: bool) {
         if !(after_crash && self.config().log.durability == Durability::PageCache) {
-            let known = high_watermark.min(self.log.durable_end());
+            let known = high_watermark.min(self.log().durable_end());
             self.publish((known > self.high_watermark()).then_some(known));
         }
     }
@@ -259,6 +332,15 @@ impl Partition {
     /// # Errors
     /// See [`LeaderError`].
     pub fn check_leader(&self, epoch_of_client: i32) -> Result<(), LeaderError> {
+        self.check_replica(epoch_of_client)?;
+        if self.is_leader() { Ok(()) } else { Err(LeaderError::NotLeader) }
+    }
+
+    /// Checks a client's idea of the epoch, whether this node leads or follows (KIP-392).
+    ///
+    /// # Errors
+    /// See [`LeaderError`].
+    pub fn check_replica(&self, epoch_of_client: i32) -> Result<(), LeaderError> {
         if self.is_failed() {
             return Err(LeaderError::Storage);
         }
@@ -269,11 +351,12 @@ impl Partition {
         if epoch_of_client > epoch {
             return Err(LeaderError::UnknownEpoch);
         }
-        if self.is_leader() { Ok(()) } else { Err(LeaderError::NotLeader) }
+        Ok(())
     }
 
     /// The partition goes away (topic deleted, node stops): everybody who waits is told.
     pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.is_leader.store(false, Ordering::Release);
         *self.follower.lock() = None;
         *self.leader.lock() = None;
@@ -304,7 +387,7 @@ impl Partition {
     fn publish(&self, moved: Option<i64>) {
         if let Some(high_watermark) = moved {
             self.high_watermark.advance(high_watermark);
-            self.last_stable.advance(self.log.last_stable_offset(high_watermark));
+            self.last_stable.advance(self.log().last_stable_offset(high_watermark));
         }
     }
 }

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goatq_controller::Controller;
 use goatq_storage::log_dir::LogDir;
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
@@ -34,6 +35,12 @@ pub(crate) struct TaskParts {
     pub(crate) clock: Arc<dyn Clock>,
     /// All directories, that of the metadata log too.
     pub(crate) dirs: Vec<Arc<LogDir>>,
+    /// That of the metadata log, without which the node cannot go on.
+    pub(crate) metadata_dir: Arc<LogDir>,
+    /// Whether that one is also for partitions.
+    pub(crate) metadata_has_partitions: bool,
+    /// Told of directories that failed.
+    pub(crate) controller: Controller,
     /// Partitions whose logs are looked after.
     pub(crate) partitions: Arc<PartitionRegistry>,
     /// Where work on disks runs.

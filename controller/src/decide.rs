@@ -22,6 +22,7 @@ pub mod alter_partition;
 pub mod brokers;
 pub mod cluster;
 pub mod configs;
+pub mod directories;
 pub mod elect_leaders;
 pub mod features;
 pub mod partitions;
@@ -37,6 +38,11 @@ pub const MAX_CONFIGS_PER_REQUEST: usize = 10_000;
 
 /// The configuration that says how many replicas have to be in sync.
 pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+
+/// The configuration of a topic that says when its records count.
+const DURABILITY: &str = "durability";
+/// The same for all topics.
+const LOG_DURABILITY: &str = "log.durability";
 
 /// Something that can be asked of the controller.
 /// A command is decided again when another leader has changed the image meanwhile, hence `Clone`.
@@ -85,6 +91,14 @@ impl Context<'_> {
         let value = set(ConfigResource::topic(topic)).or_else(|| set(ConfigResource::all_brokers()));
         value.and_then(|value| value.parse().ok()).unwrap_or(self.defaults.min_insync_replicas)
     }
+
+    /// Whether replicas of a topic acknowledge only what they have synced.
+    pub(crate) fn is_synced(&self, topic: &str) -> bool {
+        let configs = &self.image.configs;
+        let value = configs.value(&ConfigResource::topic(topic), DURABILITY);
+        let value = value.or_else(|| configs.value(&ConfigResource::all_brokers(), LOG_DURABILITY));
+        value.map_or(self.defaults.synced, |value| value == "fsync")
+    }
 }
 
 impl fmt::Debug for Context<'_> {
@@ -103,11 +117,13 @@ pub struct TopicDefaults {
     /// `min.insync.replicas`, where neither the topic nor the cluster has a value set at run time. It must be the same on all
     /// nodes: leaders and the controller draw conclusions from it (KIP-966).
     pub min_insync_replicas: usize,
+    /// Whether `log.durability` is `fsync`, likewise. It must be the same on all nodes, too.
+    pub synced: bool,
 }
 
 impl Default for TopicDefaults {
     fn default() -> Self {
-        TopicDefaults { num_partitions: 1, replication_factor: 1, min_insync_replicas: 1 }
+        TopicDefaults { num_partitions: 1, replication_factor: 1, min_insync_replicas: 1, synced: true }
     }
 }
 

@@ -4,15 +4,19 @@
 //! leader replica (KIP-966), or when somebody asks for an unclean election.
 //!
 //! **Eligible leader replicas.** While fewer replicas than `min.insync.replicas` are in sync the leader moves no high watermark, so
-//! whoever left the ISR meanwhile, or last before, has all that was ever committed: it is in the ELR and may lead. A replica that was
-//! started anew may have lost what was not synced and is in neither; one that is the last in sync stays there, or nobody could lead.
-//! Once enough replicas are in sync again the ELR is empty.
+//! whoever left the ISR meanwhile, or last before, has all that was ever committed: it is in the ELR and may lead. Once enough replicas
+//! are in sync again the ELR is empty.
+//!
+//! **A replica that comes back** ([`Returning`]) leaves the ISR. What becomes of it then depends on what it still has: with all of it, it may be
+//! eligible; a replica that may have lost records is in neither, and if it was the last one in sync, those that are eligible take its
+//! place. Where there are none it leads again (nobody has more), unless it came back with another disk, or an older copy of its own:
+//! then others may have more than it has, and people decide.
 //!
 //! **Reassignment** (KIP-455). While it lasts, a partition has the replicas that it shall have and behind them those that it is to lose.
 //! It ends when all that it shall have are in sync.
 
 use crate::{
-    image::{NO_LEADER, PartitionImage},
+    image::{LOST_DIRECTORY, NO_LEADER, PartitionImage},
     record::{NO_LEADER_CHANGE, PartitionChangeRecord},
 };
 use goatq_protocol::Uuid;
@@ -39,6 +43,7 @@ pub struct Elected {
 
 /// Elects a leader among the replicas of which `alive` says that they may lead.
 pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wanted) -> Elected {
+    let alive = |replica: i32| alive(replica) && !partition.is_lost(replica);
     let elected = |leader| Elected { leader, unclean: false };
     let preferred = partition.preferred_leader();
     if wanted == Wanted::Preferred && alive(preferred) && partition.isr.contains(&preferred) {
@@ -53,11 +58,25 @@ pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wa
     if let Some(leader) = in_order(&partition.isr).or_else(|| in_order(&partition.elr)) {
         return elected(leader);
     }
-    let desperate = in_order(&partition.last_known_elr).or_else(|| in_order(&partition.replicas));
+    // The last one known to have had everything came back without it.
+    let others: Vec<i32> =
+        partition.replicas.iter().copied().filter(|replica| !partition.last_known_elr.contains(replica)).collect();
+    let desperate = in_order(&others).or_else(|| in_order(&partition.replicas));
     match desperate {
         Some(leader) if wanted == Wanted::Unclean => Elected { leader, unclean: true },
         _ => elected(NO_LEADER),
     }
+}
+
+/// What a replica still has whose process was started anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returning {
+    /// All that it acknowledged: its process ended in order, or what it acknowledged was synced.
+    Complete,
+    /// It may lack what it acknowledged without having synced it.
+    Torn,
+    /// Nothing that is known: its disk is not the one it had, or an older copy of that.
+    Unknown,
 }
 
 /// The replicas of a partition while, or after, it is reassigned.
@@ -109,7 +128,7 @@ pub struct Change<'a> {
     /// The leader starts over: its epoch grows even if it stays the same.
     leads_again: bool,
     /// A replica that may have lost records.
-    restarted: Option<i32>,
+    lossy: Option<i32>,
     unclean: bool,
 }
 
@@ -117,7 +136,7 @@ impl<'a> Change<'a> {
     /// Nothing yet. `min_insync` is the topic's `min.insync.replicas`.
     pub fn of(partition: &'a PartitionImage, min_insync: usize) -> Self {
         let after = partition.clone();
-        Change { before: partition, after, min_insync, leads_again: false, restarted: None, unclean: false }
+        Change { before: partition, after, min_insync, leads_again: false, lossy: None, unclean: false }
     }
 
     /// A replica is gone (fenced, about to stop or unregistered): it leaves the ISR unless it is the last one in it, and if it led,
@@ -134,18 +153,58 @@ impl<'a> Change<'a> {
         self
     }
 
-    /// A replica is [gone](Self::gone) because its process was started anew: what it had may not be complete.
+    /// A replica is [gone](Self::gone) because its process was started anew, with what `returning` says.
     #[must_use]
-    pub fn restarted(mut self, replica: i32, alive: impl Fn(i32) -> bool) -> Self {
-        self.restarted = Some(replica);
-        self.after.elr.retain(|other| *other != replica);
+    pub fn restarted(mut self, replica: i32, returning: Returning, alive: impl Fn(i32) -> bool) -> Self {
+        if returning != Returning::Complete {
+            self.lossy = Some(replica);
+            self.after.elr.retain(|other| *other != replica);
+            if self.after.isr == [replica] {
+                let eligible = self.after.replicas.iter().find(|other| self.after.elr.contains(other));
+                match eligible.copied() {
+                    Some(other) => {
+                        self.after.isr = vec![other];
+                        self.after.elr.retain(|one| *one != other);
+                    }
+                    None if returning == Returning::Unknown && self.after.replicas.len() > 1 => {
+                        self.after.isr.clear();
+                        self.after.last_known_elr = vec![replica];
+                    }
+                    None => {}
+                }
+            }
+        }
         self.gone(replica, alive)
     }
 
-    /// The leader's own idea of who is in sync is taken.
+    /// A replica is in this directory of its broker.
     #[must_use]
-    pub fn in_sync(mut self, isr: Vec<i32>) -> Self {
+    pub fn in_directory(mut self, replica: i32, directory: Uuid) -> Self {
+        let at = self.after.replicas.iter().position(|other| *other == replica);
+        if let Some(known) = at.and_then(|at| self.after.directories.get_mut(at)) {
+            *known = directory;
+        }
+        self
+    }
+
+    /// Directories of a replica's broker have failed: if the replica is in one of them, it is lost and [gone](Self::gone).
+    #[must_use]
+    pub fn directories_lost(self, replica: i32, lost: &[Uuid], alive: impl Fn(i32) -> bool) -> Self {
+        match self.after.directory(replica) {
+            Some(directory) if lost.contains(&directory) => {
+                self.in_directory(replica, LOST_DIRECTORY).gone(replica, alive)
+            }
+            _ => self,
+        }
+    }
+
+    /// The leader's own idea of who is in sync is taken. A leader that leaves itself out gives up: another one leads.
+    #[must_use]
+    pub fn in_sync(mut self, isr: Vec<i32>, alive: impl Fn(i32) -> bool) -> Self {
         self.after.isr = isr;
+        if self.after.has_leader() && !self.after.isr.contains(&self.after.leader) {
+            self.elect(alive, Wanted::Any);
+        }
         self
     }
 
@@ -206,6 +265,11 @@ impl<'a> Change<'a> {
         self.after.last_known_elr.clear();
     }
 
+    /// The directory that a replica is in after it; the zero id while its broker has not said.
+    pub fn directory(&self, replica: i32) -> Uuid {
+        self.after.directory(replica).unwrap_or(Uuid::ZERO)
+    }
+
     /// Who leads after it.
     pub fn leader(&self) -> i32 {
         self.after.leader
@@ -234,7 +298,7 @@ impl<'a> Change<'a> {
             return;
         }
         let had_all = |replica: &i32| self.before.isr.contains(replica) || self.before.elr.contains(replica);
-        let outside = |replica: &i32| !self.after.isr.contains(replica) && self.restarted != Some(*replica);
+        let outside = |replica: &i32| !self.after.isr.contains(replica) && self.lossy != Some(*replica);
         self.after.elr = self.after.replicas.iter().copied().filter(|id| had_all(id) && outside(id)).collect();
     }
 
@@ -243,6 +307,7 @@ impl<'a> Change<'a> {
         self.settle_elr();
         let leads_anew = self.leads_anew();
         let changed = |before: &Vec<i32>, after: Vec<i32>| (*before != after).then_some(after);
+        let moved = self.before.directories != self.after.directories;
         let replicas = changed(&self.before.replicas, self.after.replicas);
         let record = PartitionChangeRecord {
             topic_id,
@@ -251,8 +316,9 @@ impl<'a> Change<'a> {
             isr: changed(&self.before.isr, self.after.isr),
             elr: changed(&self.before.elr, self.after.elr),
             last_known_elr: changed(&self.before.last_known_elr, self.after.last_known_elr),
-            directories: replicas.is_some().then_some(self.after.directories),
+            directories: (replicas.is_some() || moved).then_some(self.after.directories),
             replicas,
+            unclean: self.unclean && leads_anew,
             adding_replicas: changed(&self.before.adding_replicas, self.after.adding_replicas),
             removing_replicas: changed(&self.before.removing_replicas, self.after.removing_replicas),
         };

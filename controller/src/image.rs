@@ -21,7 +21,7 @@ pub use configs::{ConfigKind, ConfigResource, ConfigsImage};
 pub use delta::{MetadataDelta, TopicChange};
 pub use features::FeaturesImage;
 pub use records::records;
-pub use topics::{NO_LEADER, PartitionImage, TopicImage, TopicsImage};
+pub use topics::{LOST_DIRECTORY, NO_LEADER, PartitionImage, TopicImage, TopicsImage};
 
 /// The metadata of a cluster at one index of its log. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]

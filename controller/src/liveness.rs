@@ -1,20 +1,25 @@
 //! Which brokers are alive, as the leader of the quorum sees it: they say so, again and again, or they are fenced.
 //!
 //! A process that ends takes its connections with it, which is noticed at once: [`LostNodes`] gives it a short lease from then on, in which it
-//! is asked to say that it is alive. A node whose connections are silent but whole (stopped, or behind a broken network) has its whole
-//! session.
+//! is asked to say that it is alive. Where somebody listened, and nobody does a quarter of that lease later, there is nobody to wait for. A node
+//! whose connections are silent but whole (stopped, or behind a broken network) has its whole session.
 //!
 //! Pure: time is an argument (monotonic, since any fixed moment). A leader begins with a full session for every broker, because it does
 //! not know when they were last heard; the broker of its own process is alive as long as it can ask.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use goatq_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
-use crate::{decide::brokers::BrokerChange, image::BrokerImage};
+use crate::{
+    decide::{brokers::BrokerChange, directories::ReportDirectories},
+    image::BrokerImage,
+    raft::network::Loss,
+};
 
 /// What a broker says of itself every `broker.heartbeat.interval.ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerHeartbeat {
     /// `node.id`.
     pub id: i32,
@@ -26,6 +31,21 @@ pub struct BrokerHeartbeat {
     pub want_shut_down: bool,
     /// How far the metadata is in effect on it, as an index of the metadata log.
     pub applied: i64,
+    /// Its log directories that are in order; `None` says nothing about directories.
+    #[serde(default)]
+    pub directories: Option<Vec<Uuid>>,
+    /// Those of them that get no new replicas.
+    #[serde(default)]
+    pub cordoned: Vec<Uuid>,
+}
+
+impl BrokerHeartbeat {
+    /// What it says of directories, if that is news.
+    pub fn directories_news(&self, broker: &BrokerImage) -> Option<ReportDirectories> {
+        let online = self.directories.clone()?;
+        let report = ReportDirectories { id: self.id, epoch: self.epoch, online, cordoned: self.cordoned.clone() };
+        report.is_news(broker).then_some(report)
+    }
 }
 
 /// What the leader answers.
@@ -135,45 +155,62 @@ impl BrokerSessions {
 #[derive(Debug)]
 pub struct LostNodes {
     lease: Duration,
-    since: BTreeMap<i32, Duration>,
+    lost: BTreeMap<i32, Absence>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Absence {
+    since: Duration,
+    /// When it is taken for gone.
+    end: Duration,
+}
+
+/// This part of the lease after a node's connections have ended, nobody takes new ones: it is not there.
+const PROOF: u32 = 4;
 
 impl LostNodes {
     /// None is lost. A lost node has `lease` to be heard again.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, since: BTreeMap::new() }
+        Self { lease, lost: BTreeMap::new() }
     }
 
-    /// A connection to a node broke off. Whether that is news.
-    pub fn lost(&mut self, id: i32, now: Duration) -> bool {
-        let known = self.since.contains_key(&id);
-        self.since.entry(id).or_insert(now);
-        !known
+    /// A connection to a node broke off, or was not taken. Whether that is news.
+    pub fn lost(&mut self, id: i32, loss: Loss, now: Duration) -> bool {
+        let Some(absence) = self.lost.get_mut(&id) else {
+            self.lost.insert(id, Absence { since: now, end: now.saturating_add(self.lease) });
+            return true;
+        };
+        let proven = loss == Loss::Refused && now.saturating_sub(absence.since) >= self.lease / PROOF;
+        let news = proven && now < absence.end;
+        if news {
+            absence.end = now;
+        }
+        news
     }
 
     /// A node was heard: it is not lost.
     pub fn heard(&mut self, id: i32) {
-        self.since.remove(&id);
+        self.lost.remove(&id);
     }
 
     /// This node comes to lead the quorum: of what it noticed before only the end of the leader before it counts, whom it did hear then.
     /// What else is lost shows again at once.
     pub fn lead_after(&mut self, leader: Option<i32>) {
-        self.since.retain(|id, _| Some(*id) == leader);
+        self.lost.retain(|id, _| Some(*id) == leader);
     }
 
     /// Nodes that are to be asked whether they are alive.
     pub fn unheard(&self) -> impl Iterator<Item = i32> + '_ {
-        self.since.keys().copied()
+        self.lost.keys().copied()
     }
 
     /// Whether a node was not heard for its lease, and `more` time, after its connections broke off.
     pub fn is_gone(&self, id: i32, more: Duration, now: Duration) -> bool {
-        self.since.get(&id).is_some_and(|since| now.saturating_sub(*since) >= self.lease.saturating_add(more))
+        self.end(id).is_some_and(|end| now >= end.saturating_add(more))
     }
 
     /// When the lease of a node ends; `None` for one that is not lost.
     pub fn end(&self, id: i32) -> Option<Duration> {
-        self.since.get(&id).map(|since| since.saturating_add(self.lease))
+        self.lost.get(&id).map(|absence| absence.end)
     }
 }

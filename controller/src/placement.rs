@@ -1,11 +1,13 @@
 //! Where the replicas of new partitions go, and whether a placement made by hand is legal.
 //!
-//! Replicas are striped: leaders walk over the racks and over the brokers of each rack, followers go to the racks that follow, so that
-//! every partition is spread over as many racks as it can be and every broker leads about as much as its neighbours. With
-//! every full walk the followers shift by one, so that the load of a failed broker falls on many. Brokers without a rack
-//! count as one rack.
+//! Every partition is spread over as many racks as it can be; brokers without a rack count as one rack. Of what that leaves open, each
+//! replica goes to the broker that has fewest in this placement, so that brokers lead and hold as many as one another; and
+//! followers to those that follow the leader least, so that the load of a failed broker falls on many. Where nothing makes a difference,
+//! chance does.
 //!
-//! Fenced brokers are used only where a rack has no other left, and never lead.
+//! Fenced brokers are used only where a rack has no other left, and never lead. Brokers whose log directories are all cordoned (KIP-1066),
+//! and those that are to be emptied, get nothing. Kafka's placement has the same rules and walks over the brokers in stripes instead: of
+//! racks of different sizes, those in small ones lead more there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +34,19 @@ pub enum PlacementError {
         /// Brokers that there are.
         registered: usize,
     },
+    /// More replicas than brokers that may get some.
+    #[error(
+        "A replication factor of {wanted} needs {wanted} brokers, but of the {registered} that are registered only {usable} may get \
+         replicas: the others are cordoned or to be emptied."
+    )]
+    TooFewUsable {
+        /// Replicas wanted.
+        wanted: usize,
+        /// Brokers that may get some.
+        usable: usize,
+        /// Brokers that there are.
+        registered: usize,
+    },
     /// No broker that could lead.
     #[error("A partition with {0} replica(s) cannot be placed: all brokers are fenced.")]
     AllFenced(usize),
@@ -49,6 +64,9 @@ pub enum AssignmentError {
     /// A broker that is not registered.
     #[error("The assignment has broker {0}, which is not registered.")]
     Unknown(i32),
+    /// A broker that gets nothing new.
+    #[error("The assignment has broker {0}, whose log directories are all cordoned.")]
+    Cordoned(i32),
     /// Another number of replicas than the partitions before.
     #[error("A partition of the assignment has {found} replica(s), the others have {expected}.")]
     DifferentFactor {
@@ -73,28 +91,14 @@ pub enum AssignmentError {
     },
 }
 
-/// The brokers of one rack.
-struct Rack {
-    unfenced: Vec<i32>,
-    fenced: Vec<i32>,
-    /// Partitions that this rack has led so far.
+/// A broker that can get replicas, and what it has got so far.
+struct Place {
+    id: i32,
+    /// Which of the racks it is in.
+    rack: usize,
+    may_lead: bool,
     led: usize,
-}
-
-impl Rack {
-    fn len(&self) -> usize {
-        self.unfenced.len() + self.fenced.len()
-    }
-
-    /// The brokers in the order in which they take replicas, beginning `skip` behind the first.
-    fn order(&self, skip: usize) -> impl Iterator<Item = i32> + '_ {
-        let walk = move |brokers: &[i32]| {
-            let skip = skip.checked_rem(brokers.len()).unwrap_or(0);
-            let (front, back) = brokers.split_at(skip);
-            back.iter().chain(front).copied().collect::<Vec<_>>()
-        };
-        walk(&self.unfenced).into_iter().chain(walk(&self.fenced))
-    }
+    held: usize,
 }
 
 /// Chooses the replicas of `partitions` partitions, each in order of preference.
@@ -103,6 +107,7 @@ impl Rack {
 /// bound `partitions`.
 pub fn place(
     brokers: &BrokersImage,
+    drained: &BTreeSet<i32>,
     partitions: usize,
     replication_factor: usize,
     entropy: &mut Entropy,
@@ -110,86 +115,78 @@ pub fn place(
     if replication_factor == 0 {
         return Err(PlacementError::NotPositive);
     }
-    if brokers.len() < replication_factor {
-        return Err(PlacementError::TooFewBrokers { wanted: replication_factor, registered: brokers.len() });
+    let mut placing = Placing::new(brokers, drained, entropy);
+    if placing.places.len() < replication_factor {
+        let (wanted, registered) = (replication_factor, brokers.len());
+        return Err(match placing.places.len() {
+            usable if usable < registered => PlacementError::TooFewUsable { wanted, usable, registered },
+            _ => PlacementError::TooFewBrokers { wanted, registered },
+        });
     }
-    let mut racks = racks(brokers, entropy);
-    let leading: Vec<usize> =
-        racks.iter().enumerate().filter(|(_, rack)| !rack.unfenced.is_empty()).map(|(at, _)| at).collect();
-    if leading.is_empty() {
+    if !placing.places.iter().any(|place| place.may_lead) {
         return Err(PlacementError::AllFenced(replication_factor));
     }
-    let start = entropy.below(leading.len());
-    let mut placed = Vec::with_capacity(partitions);
-    for partition in 0..partitions {
-        let turn = start + partition;
-        let home = leading.get(turn % leading.len()).copied().unwrap_or_default();
-        placed.push(place_one(&mut racks, home, turn, replication_factor));
-    }
-    Ok(placed)
+    Ok((0..partitions).map(|_| placing.one(replication_factor)).collect())
 }
 
-fn racks(brokers: &BrokersImage, entropy: &mut Entropy) -> Vec<Rack> {
-    let mut by_name: BTreeMap<Option<ByteString>, Rack> = BTreeMap::new();
-    for broker in brokers.iter() {
-        let rack = by_name.entry(broker.rack.clone()).or_insert_with(|| Rack {
-            unfenced: Vec::new(),
-            fenced: Vec::new(),
-            led: 0,
-        });
-        if broker.may_lead() { rack.unfenced.push(broker.id) } else { rack.fenced.push(broker.id) }
-    }
-    let mut racks: Vec<Rack> = by_name.into_values().collect();
-    for rack in &mut racks {
-        entropy.shuffle(&mut rack.unfenced);
-        entropy.shuffle(&mut rack.fenced);
-    }
-    entropy.shuffle(&mut racks);
-    racks
+/// A placement under way.
+struct Placing {
+    /// In random order, which decides where nothing else does.
+    places: Vec<Place>,
+    racks: usize,
+    /// Partitions that each rack leads.
+    led: Vec<usize>,
+    /// How often one place follows another.
+    follows: BTreeMap<(usize, usize), usize>,
 }
 
-/// The replicas of one partition that is led from rack `home`, the `turn`-th of its topic.
-fn place_one(racks: &mut [Rack], home: usize, turn: usize, replication_factor: usize) -> Vec<i32> {
-    let count = racks.len();
-    let walks = turn / count.max(1);
-    let mut queues: Vec<_> = Vec::with_capacity(count);
-    for distance in 0..count {
-        let at = (home + distance) % count;
-        let Some(rack) = racks.get_mut(at) else { continue };
-        let mut order = Vec::with_capacity(rack.len());
-        if distance == 0 {
-            // The leader's rack: the next leader, then the others from further and further behind it.
-            let cycle = rack.led.checked_div(rack.unfenced.len()).unwrap_or(0);
-            order.extend(rack.order(rack.led));
-            if let Some(followers) = order.get_mut(1..rack.unfenced.len().max(1))
-                && !followers.is_empty()
-            {
-                followers.rotate_left(cycle % followers.len());
-            }
-            rack.led += 1;
-        } else {
-            order.extend(rack.order(turn + walks));
-        }
-        queues.push(order.into_iter());
+impl Placing {
+    fn new(brokers: &BrokersImage, drained: &BTreeSet<i32>, entropy: &mut Entropy) -> Self {
+        let usable = brokers.iter().filter(|broker| !broker.is_cordoned() && !drained.contains(&broker.id));
+        let mut names: BTreeMap<Option<ByteString>, usize> = BTreeMap::new();
+        let mut places: Vec<Place> = usable
+            .map(|broker| {
+                let next = names.len();
+                let rack = *names.entry(broker.rack.clone()).or_insert(next);
+                Place { id: broker.id, rack, may_lead: broker.may_lead(), led: 0, held: 0 }
+            })
+            .collect();
+        entropy.shuffle(&mut places);
+        Placing { places, racks: names.len(), led: vec![0; names.len()], follows: BTreeMap::new() }
     }
-    let mut replicas = Vec::with_capacity(replication_factor);
-    while replicas.len() < replication_factor {
-        let before = replicas.len();
-        for queue in &mut queues {
-            if replicas.len() < replication_factor {
-                replicas.extend(queue.next());
-            }
+
+    /// The replicas of the next partition.
+    fn one(&mut self, replication_factor: usize) -> Vec<i32> {
+        let leading = self.places.iter().enumerate().filter(|(_, place)| place.may_lead);
+        let leader = leading.min_by_key(|(at, place)| (place.led, self.led[place.rack], place.held, *at));
+        let Some((leader, _)) = leader else { return Vec::new() };
+        self.led[self.places[leader].rack] += 1;
+        self.places[leader].led += 1;
+        let mut used = vec![0; self.racks];
+        let mut chosen = vec![leader];
+        while chosen.len() < replication_factor {
+            let last = chosen.last().copied().unwrap_or(leader);
+            used[self.places[last].rack] += 1;
+            let free = self.places.iter().enumerate().filter(|(at, _)| !chosen.contains(at));
+            let next = free.min_by_key(|(at, place)| {
+                let follows = self.follows.get(&(leader, *at)).copied().unwrap_or(0);
+                (used[place.rack], !place.may_lead, place.held, follows, *at)
+            });
+            let Some((next, _)) = next else { break };
+            *self.follows.entry((leader, next)).or_default() += 1;
+            chosen.push(next);
         }
-        if replicas.len() == before {
-            break;
+        for at in &chosen {
+            self.places[*at].held += 1;
         }
+        chosen.iter().map(|at| self.places[*at].id).collect()
     }
-    replicas
 }
 
-/// Checks replicas chosen by hand for one partition. `expected` is the number of replicas of the partitions before it.
+/// Checks replicas chosen by hand for one partition that has `present`. `expected` is the number of replicas of the partitions before it.
 pub fn check_assignment(
     brokers: &BrokersImage,
+    present: &[i32],
     replicas: &[i32],
     expected: Option<usize>,
 ) -> Result<(), AssignmentError> {
@@ -205,6 +202,10 @@ pub fn check_assignment(
     if let Some(unknown) = replicas.iter().find(|replica| brokers.get(**replica).is_none()) {
         return Err(AssignmentError::Unknown(*unknown));
     }
+    let is_cordoned = |replica: &&i32| brokers.get(**replica).is_some_and(|broker| broker.is_cordoned());
+    if let Some(cordoned) = replicas.iter().filter(|replica| !present.contains(replica)).find(is_cordoned) {
+        return Err(AssignmentError::Cordoned(*cordoned));
+    }
     match expected {
         Some(expected) if expected != replicas.len() => {
             Err(AssignmentError::DifferentFactor { found: replicas.len(), expected })
@@ -213,10 +214,13 @@ pub fn check_assignment(
     }
 }
 
-/// The log directory in which a new replica of a broker goes: its only one, else the zero id, and the broker chooses.
+/// The log directory in which a new replica of a broker goes: the only one, or the only one that is not cordoned; else the zero id, and the
+/// broker chooses.
 pub fn directory_of(broker: Option<&BrokerImage>) -> Uuid {
-    match broker.map(|broker| broker.log_dirs.as_slice()) {
-        Some([only]) => *only,
+    let Some(broker) = broker else { return Uuid::ZERO };
+    let mut open = broker.log_dirs.iter().filter(|directory| !broker.cordoned_dirs.contains(directory));
+    match (broker.log_dirs.as_slice(), open.next(), open.next()) {
+        ([only], ..) | (_, Some(only), None) => *only,
         _ => Uuid::ZERO,
     }
 }

@@ -137,6 +137,7 @@ fn register_broker(image: &mut MetadataImage, record: &RegisterBrokerRecord) -> 
         in_controlled_shutdown: record.in_controlled_shutdown,
         features,
         log_dirs: record.log_dirs.clone(),
+        cordoned_dirs: record.cordoned_dirs.clone(),
     });
     Ok(())
 }
@@ -156,6 +157,9 @@ fn change_broker(image: &mut MetadataImage, record: &BrokerChangeRecord) -> Resu
     }
     if let Some(log_dirs) = &record.log_dirs {
         broker.log_dirs.clone_from(log_dirs);
+    }
+    if let Some(cordoned) = &record.cordoned_dirs {
+        broker.cordoned_dirs.clone_from(cordoned);
     }
     Ok(())
 }
@@ -183,6 +187,7 @@ fn add_partition(image: &mut MetadataImage, record: &PartitionRecord) -> Result<
         isr: record.isr.clone(),
         elr: record.elr.clone(),
         last_known_elr: record.last_known_elr.clone(),
+        unclean_epoch: record.unclean_epoch,
         directories: record.directories.clone(),
         adding_replicas: record.adding_replicas.clone(),
         removing_replicas: record.removing_replicas.clone(),
@@ -206,6 +211,9 @@ fn change_partition(image: &mut MetadataImage, record: &PartitionChangeRecord) -
     if record.leader != NO_LEADER_CHANGE {
         partition.leader = record.leader;
         partition.leader_epoch = next("a leader epoch", partition.leader_epoch)?;
+        if record.unclean {
+            partition.unclean_epoch = partition.leader_epoch;
+        }
     }
     set(&mut partition.isr, record.isr.as_ref());
     set(&mut partition.replicas, record.replicas.as_ref());

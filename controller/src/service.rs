@@ -29,10 +29,12 @@ use tokio::{
 
 pub use crate::raft::QuorumNode;
 use crate::{
+    balance::BalanceSettings,
     decide::{Command, ConfigValidator, TopicDefaults},
     feature::SupportedFeatures,
     image::{Endpoint, MetadataImage, SharedImage},
     liveness::{BrokerSessions, LostNodes},
+    planted::Planted,
     raft::{
         MetadataRaft,
         admission::Refusal,
@@ -41,7 +43,10 @@ use crate::{
     },
 };
 
+mod balance;
 pub mod calls;
+#[cfg(feature = "planted")]
+mod deposed;
 mod lead;
 mod losses;
 mod start;
@@ -49,6 +54,7 @@ mod status;
 pub mod voters;
 mod writer;
 
+pub use balance::BrokerReport;
 use calls::LeaderRequest;
 use writer::{Job, Submission};
 
@@ -80,8 +86,12 @@ pub struct ClusterConfig {
     pub features: SupportedFeatures,
     /// Times of the quorum.
     pub timing: QuorumTiming,
+    /// What keeps brokers even, where the cluster has no values set at run time.
+    pub balance: BalanceSettings,
     /// From the operating system: ids that are made here must not meet others'.
     pub seed: [u8; 32],
+    /// What is wrong on purpose: nothing, outside simulations.
+    pub planted: Option<Planted>,
 }
 
 impl ClusterConfig {
@@ -100,7 +110,9 @@ impl ClusterConfig {
             topic_defaults: TopicDefaults::default(),
             features: SupportedFeatures::current(),
             timing: QuorumTiming::ALONE,
+            balance: BalanceSettings::default(),
             seed,
+            planted: None,
         }
     }
 }
@@ -254,6 +266,8 @@ struct Running {
     lost: Mutex<LostNodes>,
     /// Counts what changes about `lost`.
     losses: watch::Sender<u64>,
+    /// When a leader sent something last, or this node made itself known.
+    heard: Mutex<Instant>,
     /// Who led last, as far as this node knows.
     last_leader: Mutex<Option<i32>>,
     /// Counts how often this node was asked for a heartbeat.
@@ -262,6 +276,8 @@ struct Running {
     own_applied: AtomicI64,
     election_timeout: Duration,
     refused: watch::Sender<Option<Refusal>>,
+    /// On the leader: what brokers said of their disks and partitions.
+    reports: Mutex<balance::Reports>,
     /// Held while the membership changes.
     admitting: tokio::sync::Mutex<()>,
 }

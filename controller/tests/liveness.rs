@@ -8,6 +8,7 @@ use datadriven::TestCase;
 use goatq_controller::{
     image::BrokerImage,
     liveness::{BrokerHeartbeat, BrokerSessions, LostNodes, change},
+    raft::network::Loss,
 };
 use goatq_protocol::Uuid;
 
@@ -32,7 +33,7 @@ fn step(sessions: &mut BrokerSessions, lost: &mut LostNodes, case: &TestCase) ->
                 writeln!(out, "{id}: {knows:?}").unwrap();
             }
         }
-        "lost" | "is-heard" | "lead-after" | "gone" => return losing(lost, case, now),
+        "lost" | "refused" | "is-heard" | "lead-after" | "gone" => return losing(lost, case, now),
         "forget" => sessions.forget(),
         "expired" => writeln!(out, "expired: {:?}", sessions.expired(now)).unwrap(),
         "beat" => return beat(case),
@@ -45,7 +46,8 @@ fn step(sessions: &mut BrokerSessions, lost: &mut LostNodes, case: &TestCase) ->
 fn losing(lost: &mut LostNodes, case: &TestCase, now: Duration) -> String {
     for (id, _) in brokers(case) {
         match case.directive.as_str() {
-            "lost" => drop(lost.lost(id, now)),
+            "lost" => drop(lost.lost(id, Loss::Ended, now)),
+            "refused" => drop(lost.lost(id, Loss::Refused, now)),
             "is-heard" => lost.heard(id),
             "lead-after" => lost.lead_after(Some(id)),
             _ => {}
@@ -68,9 +70,16 @@ fn beat(case: &TestCase) -> String {
         in_controlled_shutdown: has("stopping"),
         features: Default::default(),
         log_dirs: Vec::new(),
+        cordoned_dirs: Vec::new(),
     };
-    let beat =
-        BrokerHeartbeat { id: 2, epoch: 5, ready: has("ready"), want_shut_down: has("want-shut-down"), applied: 0 };
+    let beat = BrokerHeartbeat {
+        id: 2,
+        epoch: 5,
+        ready: has("ready"),
+        want_shut_down: has("want-shut-down"),
+        applied: 0,
+        ..Default::default()
+    };
     format!("{:?}\n", change(&broker, has("leads"), &beat))
 }
 
@@ -78,7 +87,7 @@ fn beat(case: &TestCase) -> String {
 fn scripts() {
     datadriven::walk("testdata/liveness", |file| {
         let mut sessions = BrokerSessions::new(Duration::from_secs(9), 1);
-        let mut lost = LostNodes::new(Duration::from_secs(1));
+        let mut lost = LostNodes::new(Duration::from_secs(4));
         file.run(|case| step(&mut sessions, &mut lost, case));
     });
 }

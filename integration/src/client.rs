@@ -20,10 +20,15 @@ pub fn config(node: &Node) -> ClientConfig {
 
 /// A client of several nodes of one cluster.
 pub fn config_of(nodes: &[Node]) -> ClientConfig {
-    let mut config = ClientConfig::new();
     let addresses: Vec<_> = nodes.iter().map(Node::bootstrap).collect();
+    config_at(&addresses.join(","))
+}
+
+/// A client of the cluster at these addresses.
+pub fn config_at(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
     config
-        .set("bootstrap.servers", addresses.join(","))
+        .set("bootstrap.servers", bootstrap)
         .set("reconnect.backoff.ms", "10")
         .set("reconnect.backoff.max.ms", "50")
         .set("log_level", "2");

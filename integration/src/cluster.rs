@@ -36,7 +36,7 @@ impl Cluster {
         Self::start_with(count, &[])
     }
 
-    /// Starts `count` nodes that form a quorum, each with these settings (`key=value`) besides.
+    /// Starts `count` nodes that form a quorum, each with these settings (`key=value`) besides, with its id in place of `{id}`.
     ///
     /// # Errors
     /// A node does not start.
@@ -46,7 +46,8 @@ impl Cluster {
         let mut cluster = Self { nodes: Vec::new(), voters: voters.join(",") };
         for (id, port) in (1..).zip(&ports) {
             let settings = cluster.settings(id, CLUSTER_ID);
-            let settings: Vec<_> = settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            let own: Vec<_> = more.iter().map(|setting| setting.replace("{id}", &id.to_string())).collect();
+            let settings: Vec<_> = settings.iter().chain(&own).map(String::as_str).collect();
             cluster.nodes.push(Node::start_beside(Some(&format!("CONTROLLER://127.0.0.1:{port}")), &settings)?);
         }
         Ok(cluster)

@@ -214,8 +214,10 @@ fn build() -> anyhow::Result<PathBuf> {
     if let Some(given) = std::env::var_os("GOATQ") {
         return Ok(std::path::absolute(given)?);
     }
-    let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("a test lives in target/<profile>/deps")?;
+    // A test lives in target/<profile>/deps, a program one folder above.
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("a program lives somewhere")?;
+    let profile = if folder.ends_with("deps") { folder.parent().context("deps is in a profile")? } else { folder };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--package", "goatq-broker", "--bin", "goatq"]);
     if profile.ends_with("release") {

@@ -33,6 +33,18 @@ impl Peer {
         Ok(Self { stream })
     }
 
+    /// A new connection to somebody who may not be reachable: that and every answer take this long at most.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn connect_within(address: SocketAddr, limit: Duration) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream })
+    }
+
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
         &self.stream

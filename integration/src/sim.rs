@@ -4,19 +4,19 @@
 //! (the keys of hash maps, tokio's and Raft's chances) comes from the process's own source of randomness, which the binary
 //! `goatq-sim` seeds before it begins. So that is the way to run one.
 //!
-//! - [`world`]: phases, and what strikes when. [`nemesis`]: which faults there are.
-//! - [`machine`]: a disk, clocks and the node on it; [`net`], [`clock`]: the node's seams.
-//! - [`workload`]: clients; [`client`]: how they reach nodes; [`history`]: what they were told and saw; [`trace`]: all that happened.
+//! - [`world`]: phases, and what strikes when. [`nemesis`]: which faults there are; [`ambush`]: one that waits for its moment; [`worn`]: what
+//!   of it is borne.
+//! - [`machine`]: a disk, clocks and the node on it; `illness`: what its disk goes through; [`net`], [`clock`]: the node's seams.
+//! - Clients, what they are told and the verdict on it: [`crate::traffic`].
 //! - [`invariants`]: what must be true, one file each. [`defect`]: what is broken on purpose, to see that they notice.
 
-pub mod client;
+pub mod ambush;
 pub mod clock;
 pub mod defect;
-pub mod history;
+mod illness;
 pub mod invariants;
 pub mod machine;
 pub mod nemesis;
 pub mod net;
-pub mod trace;
-pub mod workload;
 pub mod world;
+pub mod worn;

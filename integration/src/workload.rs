@@ -6,12 +6,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::client::{self, PATIENCE};
+use crate::diary::Diary;
 use crate::ledger::Place;
 
 /// Records under way at most.
@@ -27,15 +29,24 @@ struct Told {
 }
 
 #[derive(Clone, Default)]
-struct Acknowledgements(Arc<Mutex<Told>>);
+struct Acknowledgements {
+    told: Arc<Mutex<Told>>,
+    diary: Option<Diary>,
+}
 
 impl Acknowledgements {
     fn with<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ClientContext for Acknowledgements {}
+impl ClientContext for Acknowledgements {
+    fn log(&self, level: RDKafkaLogLevel, subject: &str, text: &str) {
+        if let Some(diary) = &self.diary {
+            diary.log(level, subject, text);
+        }
+    }
+}
 
 impl ProducerContext for Acknowledgements {
     type DeliveryOpaque = ();
@@ -80,9 +91,22 @@ impl Writer {
     ///
     /// # Errors
     /// The client does not start.
-    pub fn start(mut config: ClientConfig, topic: &str, partitions: i32) -> anyhow::Result<Self> {
+    pub fn start(config: ClientConfig, topic: &str, partitions: i32) -> anyhow::Result<Self> {
+        Self::start_with(config, topic, partitions, None)
+    }
+
+    /// The same, with a diary that is printed if the producer gives up.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_with(
+        mut config: ClientConfig,
+        topic: &str,
+        partitions: i32,
+        diary: Option<Diary>,
+    ) -> anyhow::Result<Self> {
         config.set("enable.idempotence", "true").set("linger.ms", "1").set("message.timeout.ms", "60000");
-        let told = Acknowledgements::default();
+        let told = Acknowledgements { diary, ..Acknowledgements::default() };
         let producer: Arc<ThreadedProducer<Acknowledgements>> = Arc::new(config.create_with_context(told.clone())?);
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let thread = std::thread::spawn({
@@ -126,9 +150,14 @@ impl Writer {
     /// Something was not acknowledged in time.
     pub fn finish(mut self) -> anyhow::Result<Vec<(u64, Place)>> {
         self.halt();
-        self.producer.flush(PATIENCE)?;
+        let flushed = self.producer.flush(PATIENCE);
         let failed = self.failures();
-        anyhow::ensure!(failed.is_empty(), "the producer gave up: {failed:?}");
+        if flushed.is_err() || !failed.is_empty() {
+            self.told.diary.iter().for_each(Diary::print);
+        }
+        flushed?;
+        let first = failed.first();
+        anyhow::ensure!(first.is_none(), "the producer gave up {} records: {first:?}", failed.len());
         let acknowledged = self.told.with(|told| std::mem::take(&mut told.acknowledged));
         let sent = self.sent.load(Ordering::Relaxed);
         anyhow::ensure!(acknowledged.len() as u64 == sent, "{} of {sent} acknowledged", acknowledged.len());

@@ -22,3 +22,11 @@ fn worlds_are_good() {
 fn a_seed_is_a_world() {
     simulator(&["meta", "--first", "100", "--seeds", "2"]);
 }
+
+#[test]
+fn worlds_that_showed_defects_are_good() {
+    let seeds = include_str!("../testdata/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    for seed in seeds.filter_map(|line| line.split_whitespace().next()) {
+        simulator(&["run", "--first", seed, "--seeds", "1"]);
+    }
+}

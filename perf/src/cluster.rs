@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytestring::ByteString;
-use goatq_protocol::message::create_topics::{CreatableTopic, CreatableTopicConfig};
+use goatq_protocol::message::create_topics::{CreatableTopic, CreatableTopicConfig, CreatableTopicResult};
 use goatq_protocol::message::delete_topics::DeleteTopicState;
 use goatq_protocol::message::list_offsets::{LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsTopic};
 use goatq_protocol::message::metadata::{MetadataRequestTopic, MetadataResponseTopic};
@@ -14,8 +14,11 @@ use goatq_protocol::message::{
 };
 use goatq_protocol::{ErrorCode, Uuid};
 
+use crate::clock::Clock;
 use crate::wire::{Connection, check, error_name};
 
+/// How long a cluster that has just been started may take to have as many brokers as there are to be replicas.
+const BROKERS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a new topic may take to have leaders.
 const LEADERS_WITHIN: Duration = Duration::from_secs(120);
 const LEADERS_POLL: Duration = Duration::from_millis(50);
@@ -53,7 +56,16 @@ pub(crate) async fn create(bootstrap: &str, topics: &[String], spec: &TopicSpec)
         ..CreatableTopic::default()
     });
     let request = CreateTopicsRequest { topics: topics_to_create.collect(), ..CreateTopicsRequest::default() };
-    for topic in connection.call(&request).await?.topics {
+    let clock = Clock::start();
+    let answer = loop {
+        let answer = connection.call(&request).await?;
+        let few = |topic: &CreatableTopicResult| topic.error_code == ErrorCode::InvalidReplicationFactor.code();
+        if !answer.topics.iter().any(few) || clock.now() > BROKERS_WITHIN {
+            break answer;
+        }
+        tokio::time::sleep(LEADERS_POLL).await;
+    };
+    for topic in answer.topics {
         if topic.error_code != ErrorCode::TopicAlreadyExists.code() {
             let said = topic.error_message.unwrap_or_default();
             check(topic.error_code).with_context(|| format!("creating topic {}: {said}", topic.name))?;

@@ -73,6 +73,9 @@ pub(crate) struct Workload {
     pub(crate) topics: usize,
     /// Of each topic.
     pub(crate) partitions: i32,
+    /// Of each partition; the broker's default (-1) in reports that are older than this field.
+    #[serde(default = "brokers_default")]
+    pub(crate) replicas: i16,
     /// Configs of the topics, besides those of the durability.
     pub(crate) configs: BTreeMap<String, String>,
     pub(crate) value_size: usize,
@@ -102,6 +105,11 @@ pub(crate) struct Workload {
     pub(crate) floor: Vec<String>,
 }
 
+/// The replication factor that leaves it to the broker.
+const fn brokers_default() -> i16 {
+    -1
+}
+
 /// What the command line puts in place of a workload's own values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Overrides {
@@ -109,6 +117,7 @@ pub(crate) struct Overrides {
     pub(crate) warm_up: Option<Duration>,
     pub(crate) rate: Option<f64>,
     pub(crate) partitions: Option<i32>,
+    pub(crate) replicas: Option<i16>,
     pub(crate) value_size: Option<usize>,
     pub(crate) producers: Option<usize>,
     pub(crate) consumers: Option<usize>,
@@ -131,6 +140,7 @@ impl Overrides {
         set(&mut workload.warm_up_s, &self.warm_up.map(|time| time.as_secs_f64()));
         set(&mut workload.rate, &self.rate.map(Rate::PerSecond));
         set(&mut workload.partitions, &self.partitions);
+        set(&mut workload.replicas, &self.replicas);
         set(&mut workload.value_size, &self.value_size);
         set(&mut workload.producers, &self.producers);
         set(&mut workload.consumers, &self.consumers);
@@ -149,7 +159,7 @@ impl Overrides {
 }
 
 /// The workloads that `name` stands for: one of ours, one of OpenMessaging Benchmark's names, a file of its yaml, or `goals`
-/// for all that have goals to meet.
+/// for all that one node has goals for, `cluster-goals` for those of three nodes.
 ///
 /// # Errors
 /// If it stands for none, or the file is not one.
@@ -157,6 +167,9 @@ pub(crate) fn named(name: &str) -> Result<Vec<Workload>> {
     let ours = catalogue::ours();
     if name == "goals" {
         return Ok(ours.into_iter().filter(|workload| catalogue::has_goal(&workload.name)).collect());
+    }
+    if name == "cluster-goals" {
+        return Ok(ours.into_iter().filter(|workload| workload.replicas > 1).collect());
     }
     if let Some(found) = ours.into_iter().find(|workload| workload.name == name) {
         return Ok(vec![found]);
@@ -188,6 +201,8 @@ mod tests {
     fn names_are_found() {
         assert_eq!(named("produce-64k").unwrap().len(), 1);
         assert!(named("goals").unwrap().len() > 10);
+        assert!(named("goals").unwrap().iter().all(|workload| workload.replicas == -1));
+        assert!(named("cluster-goals").unwrap().iter().all(|workload| workload.replicas == 3));
         assert_eq!(named("simple-workload").unwrap()[0].partitions, 10);
         assert!(named("nonsense").unwrap_err().to_string().contains("no workload nonsense"));
         assert!(named("/nowhere/x.yaml").unwrap_err().to_string().contains("x.yaml"));

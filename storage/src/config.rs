@@ -160,3 +160,11 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 pub fn checkpoints_of_a_round(logs: usize) -> usize {
     (logs / 30).max(64)
 }
+
+/// Deleted logs whose files a round of upkeep removes at most where so many are due: some file systems discard what becomes free with
+/// their next commit (mount option `discard`), and every sync on them waits for that. A thousand logs are gone within a minute, a
+/// hundred thousand within four.
+#[must_use]
+pub fn removals_of_a_round(due: usize) -> usize {
+    (due / 30).max(16)
+}

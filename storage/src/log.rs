@@ -14,6 +14,7 @@ mod checkpoint;
 mod compaction;
 mod epochs;
 mod files;
+mod heal;
 mod open;
 mod range;
 mod read;
@@ -33,7 +34,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -42,6 +43,7 @@ use parking_lot::{Condvar, Mutex};
 
 use tokio::sync::Notify;
 
+pub use heal::{Healing, Uncompacted};
 pub(crate) use open::{Known, Unsynced};
 pub use range::FileRange;
 pub use slice::{Located, LogSlice};
@@ -77,6 +79,10 @@ pub struct Log {
     structure: Mutex<()>,
     /// Taken by a compaction for its whole run, before [`Self::structure`].
     compaction: Mutex<()>,
+    /// Set while a segment is healed: no compaction begins.
+    healing: heal::HealingMark,
+    /// Those who want no compaction to begin.
+    holds: AtomicUsize,
     state: Mutex<State>,
     /// A write of group commit ended: for who waits with the lock on the state.
     flown: Condvar,
@@ -149,6 +155,8 @@ impl Log {
             telling: Mutex::new(()),
             structure: Mutex::new(()),
             compaction: Mutex::new(()),
+            healing: heal::HealingMark::default(),
+            holds: AtomicUsize::new(0),
             start: AtomicI64::new(state.start),
             end: AtomicI64::new(state.end),
             durable: AtomicI64::new(state.durable),

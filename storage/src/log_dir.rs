@@ -5,15 +5,17 @@
 //! <dir>/meta.properties                     cluster, node and directory id
 //! <dir>/.kafka_cleanshutdown                the last process ended in order
 //! <dir>/.goatq-poisoned                     a write or sync failed: not to be used
+//! <dir>/.goatq-lives                        names of the processes that used it
 //! <dir>/.goatq-journal, .goatq-journal-<n>  what only the journal keeps of the last appends
 //! <dir>/recovery-point-offset-checkpoint    what need not be scanned after a crash
 //! <dir>/log-start-offset-checkpoint, cleaner-offset-checkpoint
 //! <dir>/replication-offset-checkpoint       what is known to be committed
 //! <dir>/<topic>-<partition>/                a log
 //! <dir>/<topic>-<partition>.<id>-delete/    a deleted log whose files wait for their removal
+//! <dir>/<topic>-<partition>.<id>-future/    a copy of a log that is on its way here
 //! ```
 //!
-//! All but the marker of failure and the journal are Kafka's files in Kafka's formats: a directory moves between the two programs as it
+//! All but the marker of failure, the names and the journal are Kafka's files in Kafka's formats: a directory moves between the two programs as it
 //! is, once its last process has ended in order.
 //!
 //! | calls | where they may run |
@@ -41,7 +43,9 @@ use crate::{
 
 mod clean_shutdown;
 mod error;
+mod future;
 pub mod health;
+mod lives;
 mod logs;
 mod meta_properties;
 mod names;
@@ -51,6 +55,7 @@ pub mod partition_metadata;
 mod tests;
 
 pub use error::LogDirError;
+pub use future::FutureLog;
 use health::{DirHealth, POISON_MARKER, Reserve};
 pub use logs::{FailedLogs, LogRequest, MaintenanceError, OpenLogError};
 pub use meta_properties::MetaProperties;
@@ -109,8 +114,11 @@ pub struct LogDir {
     path: PathBuf,
     _lock: Box<dyn FileLock>,
     directory_id: Uuid,
+    is_new: bool,
+    lives: Vec<Uuid>,
     last_shutdown: LastShutdown,
     found: Vec<FoundPartition>,
+    found_futures: Vec<(String, i32)>,
     health: Arc<DirHealth>,
     commit: GroupCommit,
     resources: Arc<LogResources>,
@@ -164,13 +172,17 @@ impl LogDir {
             entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
         let logs: BTreeSet<String> =
             directories.iter().filter(|name| parse_partition_dir(name).is_some()).cloned().collect();
+        let is_new = Self::identity(&*disk, path)?.is_none();
         let directory_id = settle_identity(&*disk, path, &config, logs.is_empty())?;
+        let lives = step.run("reading the names of its processes", lives::read(&*disk, path))?;
         let in_order =
             step.run("looking for the marker of a clean end", disk.exists(&path.join(clean_shutdown::FILE_NAME)))?;
         let journal = Journal::open(disk.clone(), path, config.journal, in_order, config.recovery_threads);
         let (journal, _) = step.run("playing its journal back", journal)?;
         let last_shutdown = take_clean_marker(&*disk, path)?;
         let found = find_partitions(&*disk, path, &directories, config.recovery_threads);
+        let futures = directories.iter().filter_map(|name| names::parse_future_dir(name));
+        let found_futures = futures.map(|(topic, partition)| (topic.to_owned(), partition)).collect();
         let health = DirHealth::new(disk.clone(), path, config.reserve);
         step.run("looking up its free space", health.check_space())?;
         let checkpoints = OffsetCheckpoints::load(disk.clone(), path, health.clone(), &logs);
@@ -182,8 +194,11 @@ impl LogDir {
             path: path.to_owned(),
             _lock: lock,
             directory_id,
+            is_new,
+            lives,
             last_shutdown,
             found,
+            found_futures,
             commit: GroupCommit::with_journal(health.clone(), journal),
             health,
             checkpoints,
@@ -205,6 +220,21 @@ impl LogDir {
     /// `directory.id`.
     pub fn directory_id(&self) -> Uuid {
         self.directory_id
+    }
+
+    /// Whether it was empty when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Names of the last processes that used it before this one, the newest last.
+    pub fn lives(&self) -> &[Uuid] {
+        &self.lives
+    }
+
+    /// Adds the name of this process, durably: before anybody else hears of it. Blocks.
+    pub fn begin_life(&self, name: Uuid) -> Result<(), LogDirError> {
+        Step(&self.path).run("naming its process", lives::add(&*self.disk, &self.path, &self.lives, name))
     }
 
     /// How the last process left it.
@@ -326,7 +356,8 @@ fn find_partitions(
 ) -> Vec<FoundPartition> {
     let find = |name: &String| {
         let Some((topic, partition)) = parse_partition_dir(name) else {
-            if !names::is_deleted_dir(name) && name != "lost+found" {
+            let known = names::is_deleted_dir(name) || names::parse_future_dir(name).is_some();
+            if !known && name != "lost+found" {
                 tracing::warn!(dir = %path.display(), name, "unknown directory: left alone");
             }
             return None;

@@ -6,6 +6,8 @@
 mod deletion;
 #[path = "log/hooked_disk.rs"]
 mod hooked_disk;
+#[path = "log_dir/moves.rs"]
+mod moves;
 
 use std::{
     path::{Path, PathBuf},
@@ -258,6 +260,30 @@ fn a_deleted_log_goes_at_once_and_its_files_after_the_delay() {
     assert_eq!(names(&disk).len(), 1);
     dir.maintain(61_000).unwrap();
     assert_eq!(names(&disk), [""; 0]);
+}
+
+#[test]
+fn files_of_many_deleted_logs_go_bit_by_bit_and_at_once_where_room_is_short() {
+    for short in [false, true] {
+        let disk = SimDisk::new(1);
+        let dir = open(&disk);
+        for partition in 0..40 {
+            append(&dir.open_log(request("t", partition), 0).unwrap(), b"x");
+        }
+        commit(&dir);
+        let all: Vec<(&str, i32)> = (0..40).map(|partition| ("t", partition)).collect();
+        dir.delete_logs(&all, 0, || Uuid([1; 16])).unwrap();
+        if short {
+            disk.set_capacity(4096);
+        }
+        let mut left = Vec::new();
+        while left.last() != Some(&0) {
+            let maintained = dir.maintain(60_000);
+            assert!(short || maintained.is_ok(), "{maintained:?}");
+            left.push(names(&disk).len());
+        }
+        assert_eq!(left, if short { vec![0] } else { vec![24, 8, 0] });
+    }
 }
 
 #[test]

@@ -5,15 +5,18 @@
 //! capped at [`MAX_WAIT`].
 //!
 //! Brokers fetch as followers: they read to the end of the log, and with the offset they ask for they vouch for everything below
-//! it. Whoever claims to be one and is no replica is told so.
+//! it. Whoever claims to be one and is no replica is told so. Consumers may read from followers, up to what these know to be committed;
+//! with `replica.selector.class` leaders send them to one in their rack (KIP-392).
 
 mod answer;
 mod batches;
 mod load;
+mod rack;
 mod read;
 
 use std::time::Duration;
 
+use bytestring::ByteString;
 use goatq_protocol::ErrorCode;
 use goatq_protocol::message::fetch::{FetchRequest, FetchResponse};
 
@@ -25,6 +28,8 @@ use read::{Follower, Reading, Wanted};
 
 /// Version from which sessions exist.
 const SESSIONS: i16 = 7;
+/// Version from which consumers say where they are, and may read from followers (KIP-392).
+const RACKS: i16 = 11;
 /// Version from which topics are named by id.
 const TOPIC_IDS: i16 = 13;
 /// Version from which the replica is told in `replica_state`.
@@ -44,14 +49,16 @@ pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcom
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(MAX_WAIT),
         isolation: isolation(replica_id, request.isolation_level),
         follower: (replica_id >= 0).then_some(Follower { node: replica_id, broker_epoch: replica_epoch }),
+        any_replica: replica_id < 0 && cx.api_version >= RACKS,
     };
     let now = cx.node.clock.monotonic();
+    let rack = near(cx, wanted, &request);
     let begun = match cx.node.fetch.begin(session_request(cx.api_version, replica_id, wanted.isolation, request), now) {
         Ok(begun) => begun,
         Err(error) => return refuse(cx, error),
     };
     let kind = begun.kind;
-    let mut reading = Reading::new(cx, wanted, begun);
+    let mut reading = Reading::new(cx, wanted, rack, begun);
     reading.until_enough().await;
     let (answers, watch, charge) = reading.load().await;
     let finished = cx.node.fetch.finish(kind, &answer::told(&answers), watch, cx.node.clock.monotonic());
@@ -62,6 +69,12 @@ pub(crate) async fn handle(cx: &RequestContext, request: FetchRequest) -> Outcom
         }
         Err(error) => refuse(cx, error),
     }
+}
+
+/// The rack that a consumer is to be served in, if leaders look at that.
+fn near(cx: &RequestContext, wanted: Wanted, request: &FetchRequest) -> Option<ByteString> {
+    let looks = wanted.any_replica && !request.rack_id.is_empty() && cx.node.config.current().replication.rack_aware;
+    looks.then(|| request.rack_id.clone())
 }
 
 fn isolation(replica_id: i32, level: i8) -> Isolation {

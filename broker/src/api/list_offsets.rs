@@ -15,12 +15,14 @@ use goatq_protocol::message::list_offsets::{
 use goatq_storage::log::TimestampOffset;
 
 use super::RequestContext;
-use super::partition_error::{find_led, read_code};
+use super::partition_error::{find_led, find_replica, read_code};
 use crate::fetch::planner::Isolation;
 use crate::partition::{Partition, PartitionReadError};
 
 /// Replica id of consumers.
 const CONSUMER: i32 = -1;
+/// Replica id of tools that ask a replica for what it has, whether it leads or not.
+const DEBUGGING: i32 = -2;
 /// No time stamp, offset or epoch.
 const UNKNOWN: i64 = -1;
 
@@ -50,7 +52,7 @@ pub(crate) async fn handle(cx: &RequestContext, request: ListOffsetsRequest) -> 
             let found = if twice.contains(&(&topic.name, wanted.partition_index)) {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                find(cx, &topic.name, wanted, isolation).await
+                find(cx, &topic.name, wanted, (isolation, request.replica_id == DEBUGGING)).await
             };
             partitions.push(response(wanted.partition_index, found));
         }
@@ -86,12 +88,15 @@ async fn find(
     cx: &RequestContext,
     topic: &str,
     wanted: &ListOffsetsPartition,
-    isolation: Isolation,
+    (isolation, any_replica): (Isolation, bool),
 ) -> Result<Option<TimestampOffset>, ErrorCode> {
     if known_since(wanted.timestamp).is_none_or(|since| cx.api_version < since) {
         return Err(ErrorCode::UnsupportedVersion);
     }
-    let partition = find_led(cx, topic, wanted.partition_index, wanted.current_leader_epoch)?;
+    let partition = match any_replica {
+        true => find_replica(cx, topic, wanted.partition_index, wanted.current_leader_epoch)?,
+        false => find_led(cx, topic, wanted.partition_index, wanted.current_leader_epoch)?,
+    };
     let asks_for_the_begin = matches!(wanted.timestamp, EARLIEST_TIMESTAMP | EARLIEST_LOCAL_TIMESTAMP);
     if isolation != Isolation::LogEnd && !asks_for_the_begin && !partition.knows_what_is_committed() {
         // Where the end was before, the client might not find it again (KIP-207).

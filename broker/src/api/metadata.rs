@@ -69,8 +69,10 @@ pub(super) fn controller(cx: &RequestContext, image: &MetadataImage) -> i32 {
     visible.or_else(|| image.brokers.unfenced().next().map(|broker| broker.id)).unwrap_or(-1)
 }
 
+/// Those that serve, and those that did so a moment ago.
 fn brokers(cx: &RequestContext, image: &MetadataImage) -> Vec<MetadataResponseBroker> {
-    let reachable = image.brokers.unfenced().filter_map(|broker| {
+    let told = image.brokers.iter().filter(|broker| !broker.fenced || cx.node.lost.is_left(broker.id));
+    let reachable = told.filter_map(|broker| {
         let endpoint = broker.endpoint(&cx.connection.listener)?;
         Some(MetadataResponseBroker {
             node_id: broker.id,
@@ -177,6 +179,8 @@ fn partition_of(
     let leader = image.brokers.get(partition.leader).filter(|broker| !broker.fenced);
     let (error, leader_id) = match leader {
         None => (ErrorCode::LeaderNotAvailable, -1),
+        // The controller is about to say so.
+        Some(broker) if cx.node.lost.is_lost(broker.id) => (ErrorCode::LeaderNotAvailable, -1),
         Some(broker) if broker.endpoint(listener).is_some() => (ErrorCode::None, broker.id),
         Some(_) if cx.api_version >= 6 => (ErrorCode::ListenerNotFound, -1),
         Some(_) => (ErrorCode::LeaderNotAvailable, -1),

@@ -34,10 +34,22 @@ pub(super) fn find_led(
     index: i32,
     epoch_of_client: i32,
 ) -> Result<Arc<Partition>, ErrorCode> {
+    let partition = find_replica(cx, topic, index, epoch_of_client)?;
+    partition.check_leader(epoch_of_client).map_err(leader_code)?;
+    Ok(partition)
+}
+
+/// The partition of this name and index, if this node has a replica of it and the client's idea of the epoch (-1 for none) is right.
+pub(super) fn find_replica(
+    cx: &RequestContext,
+    topic: &str,
+    index: i32,
+    epoch_of_client: i32,
+) -> Result<Arc<Partition>, ErrorCode> {
     let Some(partition) = cx.node.partitions.get(topic, index) else {
         return Err(missing(&cx.node.image(), topic, index));
     };
-    partition.check_leader(epoch_of_client).map_err(leader_code)?;
+    partition.check_replica(epoch_of_client).map_err(leader_code)?;
     Ok(partition)
 }
 
@@ -55,8 +67,18 @@ pub(super) fn leader_code(error: LeaderError) -> ErrorCode {
 pub(super) fn read_code(error: &PartitionReadError) -> ErrorCode {
     match error {
         PartitionReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        PartitionReadError::Corrupt(_) => ErrorCode::CorruptMessage,
+        PartitionReadError::Corrupt { .. } => ErrorCode::CorruptMessage,
         PartitionReadError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The code of an error of reading records. What is damaged here and can be had from another replica is only away for a while.
+pub(super) fn damage_code(partition: &Partition, error: &PartitionReadError) -> ErrorCode {
+    match error {
+        PartitionReadError::Corrupt { segment, .. } if partition.report_damage(*segment) => {
+            ErrorCode::KafkaStorageError
+        }
+        error => read_code(error),
     }
 }
 

@@ -123,6 +123,7 @@ apis! {
     OffsetForLeaderEpoch => offset_for_leader_epoch plain;
     DescribeConfigs => describe_configs plain;
     AlterConfigs => alter_configs plain;
+    AlterReplicaLogDirs => alter_replica_log_dirs plain;
     DescribeLogDirs => describe_log_dirs plain;
     CreatePartitions => create_partitions plain;
     DeleteGroups => delete_groups plain;

@@ -10,8 +10,10 @@ use goatq_controller::decide::TopicDefaults;
 use goatq_controller::decide::brokers::RegisterBroker;
 use goatq_controller::feature::SupportedFeatures;
 use goatq_controller::image::Endpoint;
+use goatq_controller::planted::Planted;
 use goatq_controller::service::{ClusterConfig, MetadataStorage, QuorumNode, QuorumTiming};
 use goatq_protocol::Uuid;
+use goatq_storage::config::Durability;
 use goatq_storage::io::Disk;
 use tokio::sync::watch;
 
@@ -22,6 +24,7 @@ use crate::config::BrokerConfig;
 use crate::config::broker::QuorumAddress;
 use crate::config::listener::Listener;
 use crate::config::validator::TableValidator;
+use crate::directories::Directories;
 use crate::lifecycle::{self, Registration};
 use crate::metadata::applied::Applied;
 use crate::net::budget::MemoryBudget;
@@ -104,7 +107,7 @@ fn cluster_config(
     config: &BrokerConfig,
     own: &Identity,
     addresses: &BTreeMap<String, SocketAddr>,
-    seed: [u8; 32],
+    (seed, planted): ([u8; 32], Option<Planted>),
 ) -> ClusterConfig {
     let quorum = &config.quorum;
     // Without directory ids, which the others do not know: all voters begin with the same.
@@ -135,6 +138,8 @@ fn cluster_config(
             ..TopicDefaults::default()
         },
         timing,
+        balance: config.balance.clone(),
+        planted,
         ..ClusterConfig::single(own.node_id, own.directory_id, seed)
     }
 }
@@ -148,8 +153,10 @@ pub(super) async fn start_controller(
     addresses: &BTreeMap<String, SocketAddr>,
 ) -> Result<Controller, StartError> {
     let own = identity(config, dirs);
-    let mut cluster = cluster_config(config, &own, addresses, starting.seed());
-    cluster.topic_defaults.min_insync_replicas = starting.config.topic(None).min_insync_replicas;
+    let mut cluster = cluster_config(config, &own, addresses, (starting.seed(), starting.planted));
+    let topics = starting.config.topic(None);
+    cluster.topic_defaults.min_insync_replicas = topics.min_insync_replicas;
+    cluster.topic_defaults.synced = topics.log.durability == Durability::Fsync;
     let storage = MetadataStorage {
         disk,
         log_dir: dirs.metadata.path().to_owned(),
@@ -223,10 +230,13 @@ pub(super) fn registration(
         id: config.identity.node_id,
         cluster_id: Some(dirs.cluster_id.as_str().into()),
         incarnation: starting.entropy.uuid(),
+        // What this node's metadata says when it registers.
+        replaces: None,
         endpoints: endpoints.collect(),
         rack: config.identity.rack.as_deref().map(Into::into),
         features: supported.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: dirs.data.iter().map(|dir| dir.directory_id()).collect::<Vec<Uuid>>(),
+        before: dirs.earlier_lives(),
         fenced,
     }
 }
@@ -238,8 +248,9 @@ pub(super) async fn join(
     applied: &Applied,
     command: RegisterBroker,
     interval: Duration,
+    directories: Arc<Directories>,
 ) -> Result<Registration, StartError> {
-    let registration = Registration::new(controller.clone(), applied.clone(), command, interval);
+    let registration = Registration::new(controller.clone(), applied.clone(), command, interval, directories);
     tokio::select! {
         registered = lifecycle::register(&registration) => registered?,
         refusal = controller.refused() => return Err(refusal.into()),

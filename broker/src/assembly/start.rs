@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use goatq_controller::Controller;
 use goatq_controller::decide::brokers::RegisterBrokerError;
+use goatq_controller::decide::directories::PlacedReplica;
 use goatq_controller::entropy::Entropy;
+use goatq_controller::planted::Planted;
 use goatq_controller::raft::admission::Refusal;
 use goatq_controller::service::SubmitError;
 use goatq_protocol::Uuid;
@@ -36,11 +38,14 @@ use crate::config::settings::{ConfigErrors, Settings};
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::coordinator::group::{GroupCoordinator, GroupParts};
 use crate::coordinator::placement;
+use crate::directories::Directories;
 use crate::fetch::session::SessionConfig;
 use crate::fetch::{FetchLimits, FetchState};
+use crate::fetcher::lost::LostBrokers;
+use crate::healing::Damage;
 use crate::health::{Health, Phase};
 use crate::http::{HttpServer, HttpState};
-use crate::lifecycle::{RegisterFailure, Registration, keep_alive, until_unfenced};
+use crate::lifecycle::{RegisterFailure, Registration, keep_alive, tell_directories, until_unfenced};
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
@@ -50,9 +55,10 @@ use crate::net::Transport;
 use crate::net::server::{BindError, BoundListeners, Server};
 use crate::node::Node;
 use crate::partition::{PartitionProposal, PartitionRegistry};
-use crate::planted::Planted;
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
+use crate::replication::throttle::Throttles;
+use crate::report;
 use crate::scrape::StateCollector;
 use crate::tasks::{self, TaskParts};
 use crate::threads::offload::Offload;
@@ -159,11 +165,11 @@ pub(super) struct Starting {
     pub(super) entropy: Entropy,
     seeds: StdRng,
     /// Where producers and coordinators wait for commits.
-    waiting: Arc<Purgatory>,
-    tracker: TaskTracker,
+    pub(super) waiting: Arc<Purgatory>,
+    pub(super) tracker: TaskTracker,
     commits: TaskTracker,
-    cancel: CancellationToken,
-    planted: Option<Planted>,
+    pub(super) cancel: CancellationToken,
+    pub(super) planted: Option<Planted>,
 }
 
 impl Starting {
@@ -225,23 +231,23 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     let peers = serve_peers(&starting, &fixed, &dirs, &controller, &mut bound, &workers);
     let partitions = Arc::new(PartitionRegistry::default());
     let (proposals, proposed) = mpsc::unbounded_channel();
-    let applier = applier(&mut starting, &fixed, &dirs, &partitions, proposals);
+    let (damages, damaged) = mpsc::unbounded_channel();
+    let directories = Arc::new(Directories::new(dirs.data.clone(), dirs.failed.clone(), starting.config.clone()));
+    let (homes, misplaced) = mpsc::unbounded_channel();
+    let applier = applier(&mut starting, &fixed, &directories, &partitions, ((proposals, damages), homes.clone()));
     let applied = Applied::new(applier.published());
     let registration =
-        enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, (&applier, &applied)).await?;
+        enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, (&applier, &applied), &directories)
+            .await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
-    let node = node(&mut starting, &dirs, controller, partitions, applied, options.loggers);
+    let node = node(&mut starting, directories, controller, partitions, applied, options.loggers);
     observe(&starting, &node, &dirs);
-    replication::start(&node, proposed, &starting.tracker, &starting.cancel);
+    replication::start(&node, (proposed, damaged), starting.planted, &starting.tracker, &starting.cancel);
+    replication::start_moves(&mut starting, &node, homes);
     let servers = serve(&starting, &node, bound, peers, workers);
-    if let Some(registration) = &registration
-        && !fixed.quorum.is_closed(node.id)
-    {
-        starting.enter("unfencing");
-        until_unfenced(registration).await;
-        let (health, cancel) = (starting.health.clone(), starting.cancel.clone());
-        starting.tracker.spawn(keep_alive(registration.clone(), health, cancel));
+    if let Some(registration) = &registration {
+        take_part(&starting, &node, registration, misplaced).await;
     }
     starting.health.enter(Phase::Serving);
     Ok(RunningNode {
@@ -259,6 +265,25 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     })
 }
 
+/// Tells the controller what it wants to know of this broker, and waits until it may serve. A node that forms its cluster alone serves at
+/// once.
+async fn take_part(
+    starting: &Starting,
+    node: &Arc<Node>,
+    registration: &Registration,
+    misplaced: mpsc::UnboundedReceiver<PlacedReplica>,
+) {
+    let (tracker, cancel) = (&starting.tracker, &starting.cancel);
+    tracker.spawn(tell_directories(registration.clone(), misplaced, cancel.clone()));
+    if node.config.current().quorum.is_closed(node.id) {
+        return;
+    }
+    tracker.spawn(report::run(node.clone(), cancel.clone()));
+    starting.enter("unfencing");
+    until_unfenced(registration).await;
+    tracker.spawn(keep_alive(registration.clone(), starting.health.clone(), cancel.clone()));
+}
+
 /// Opens the partitions of this node and registers its broker, if it is one.
 ///
 /// Logs are opened before the broker may serve, and only by metadata that is as new as what the node knew when it stopped. A node whose
@@ -268,6 +293,7 @@ async fn enter_cluster(
     (config, dirs, addresses): (&BrokerConfig, &OpenDirs, &Addresses),
     controller: &Controller,
     (applier, applied): (&Applier, &Applied),
+    directories: &Arc<Directories>,
 ) -> Result<Option<Registration>, StartError> {
     let alone = controller.votes_alone();
     if alone {
@@ -277,8 +303,13 @@ async fn enter_cluster(
     starting.enter("registration");
     let mut registration = None;
     if config.quorum.is_broker {
-        let command = registration_of(starting, config, dirs, addresses, !alone);
-        registration = Some(join(controller, applied, command, config.quorum.heartbeat_interval).await?);
+        let mut command = registration_of(starting, config, dirs, addresses, !alone);
+        let begun = directories.clone();
+        let incarnation = command.incarnation;
+        starting.offload.run(move || begun.begin_life(incarnation)).await?;
+        command.log_dirs = directories.online();
+        registration =
+            Some(join(controller, applied, command, config.quorum.heartbeat_interval, directories.clone()).await?);
     }
     if !alone {
         starting.enter("partitions");
@@ -287,17 +318,21 @@ async fn enter_cluster(
     Ok(registration)
 }
 
+/// Where partitions report what the controller has to decide, and damaged segments.
+type Reports = (mpsc::UnboundedSender<PartitionProposal>, mpsc::UnboundedSender<Damage>);
+
 /// What follows the metadata.
 fn applier(
     starting: &mut Starting,
     config: &BrokerConfig,
-    dirs: &OpenDirs,
+    directories: &Arc<Directories>,
     partitions: &Arc<PartitionRegistry>,
-    proposals: mpsc::UnboundedSender<PartitionProposal>,
+    (reports, misplaced): (Reports, mpsc::UnboundedSender<PlacedReplica>),
 ) -> Applier {
     Applier::new(ApplyParts {
-        context: replication::context(config, starting.waiting.clone(), proposals, starting.planted),
-        dirs: dirs.data.clone(),
+        context: replication::context(starting, config, reports),
+        directories: directories.clone(),
+        misplaced,
         config: starting.config.clone(),
         partitions: partitions.clone(),
         metrics: starting.metrics.clone(),
@@ -310,7 +345,7 @@ fn applier(
 /// What requests see, from parts that are ready.
 fn node(
     starting: &mut Starting,
-    dirs: &OpenDirs,
+    directories: Arc<Directories>,
     controller: Controller,
     partitions: Arc<PartitionRegistry>,
     applied: Applied,
@@ -327,9 +362,11 @@ fn node(
         waiting: starting.waiting.clone(),
         clock: starting.clock.clone(),
         metrics: starting.metrics.clone(),
-        dirs: dirs.data.clone(),
+        directories,
         offload: starting.offload,
         transport: starting.transport.clone(),
+        lost: LostBrokers::default(),
+        throttles: Arc::new(throttles(&fixed)),
         loggers,
         partitions,
         groups,
@@ -337,6 +374,11 @@ fn node(
         config,
         controller,
     })
+}
+
+fn throttles(config: &BrokerConfig) -> Throttles {
+    let replication = &config.replication;
+    Throttles::new(replication.leader_throttle, replication.follower_throttle, replication.move_throttle)
 }
 
 /// The HTTP server comes first, so that probes see how far the start is.
@@ -440,6 +482,9 @@ fn observe(starting: &Starting, node: &Arc<Node>, dirs: &OpenDirs) {
         config: node.config.clone(),
         clock: node.clock.clone(),
         dirs: dirs.all(),
+        metadata_dir: dirs.metadata.clone(),
+        metadata_has_partitions: dirs.data.iter().any(|dir| Arc::ptr_eq(dir, &dirs.metadata)),
+        controller: node.controller.clone(),
         partitions: node.partitions.clone(),
         offload: starting.offload,
         health: starting.health.clone(),

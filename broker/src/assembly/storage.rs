@@ -1,23 +1,27 @@
 //! Opening the log directories: identity, lock, group commit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use goatq_controller::decide::brokers::EarlierLives;
 use goatq_controller::entropy::Entropy;
 use goatq_storage::config::CacheLimits;
 use goatq_storage::io::Disk;
 use goatq_storage::journal::JournalLimits;
 use goatq_storage::log_dir::health::Reserve;
-use goatq_storage::log_dir::{LogDir, LogDirConfig, LogDirError};
+use goatq_storage::log_dir::{LastShutdown, LogDir, LogDirConfig, LogDirError};
 use tokio_util::task::TaskTracker;
 
 use crate::config::BrokerConfig;
 use crate::threads::offload::Offload;
 
 /// The directories of a node, open.
+#[derive(Clone)]
 pub(super) struct OpenDirs {
     /// Those of partitions, in the order of `log.dirs`.
     pub(super) data: Vec<Arc<LogDir>>,
+    /// Those of partitions that cannot be used.
+    pub(super) failed: Vec<PathBuf>,
     /// That of the metadata log: one of them, or one of its own.
     pub(super) metadata: Arc<LogDir>,
     /// The cluster that all of them belong to.
@@ -32,6 +36,16 @@ impl OpenDirs {
             all.push(self.metadata.clone());
         }
         all
+    }
+
+    /// What the directories of partitions say of the processes before this one. A new directory says nothing.
+    pub(super) fn earlier_lives(&self) -> Vec<EarlierLives> {
+        let lives = |dir: &Arc<LogDir>| EarlierLives {
+            directory: dir.directory_id(),
+            incarnations: dir.lives().to_vec(),
+            ended_in_order: dir.last_shutdown() != LastShutdown::Unclean,
+        };
+        self.data.iter().filter(|dir| !dir.is_new()).map(lives).collect()
     }
 }
 
@@ -76,14 +90,39 @@ pub(super) fn open_dirs(
     let paths = paths(config);
     // A configured id that differs from that of the directories is refused when they are opened.
     let cluster_id = configured_or_known_cluster(&**disk, config)?.unwrap_or_else(|| entropy.uuid().to_string());
-    let mut dirs = Vec::with_capacity(paths.len());
+    let (mut data, mut failed, mut metadata) = (Vec::with_capacity(paths.len()), Vec::new(), None);
+    let mut last = None;
     for path in &paths {
-        dirs.push(LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, openers, entropy))?);
+        let opened = LogDir::open(disk.clone(), path, dir_config(config, &cluster_id, openers, entropy));
+        let is_metadata = *path == config.log.metadata_dir;
+        let dir = match opened {
+            Ok(dir) => dir,
+            Err(error) if !is_metadata && is_of_the_disk(&error) => {
+                tracing::error!(%error, "this log directory is left out: what is in it is offline");
+                failed.push(path.clone());
+                last = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if is_metadata {
+            metadata = Some(dir.clone());
+        }
+        if config.log.dirs.contains(path) {
+            data.push(dir);
+        }
     }
-    let position = |path: &Path| paths.iter().position(|known| known == path).unwrap_or_default();
-    let metadata = dirs[position(&config.log.metadata_dir)].clone();
-    dirs.truncate(config.log.dirs.len());
-    Ok(OpenDirs { data: dirs, metadata, cluster_id })
+    match (metadata, last) {
+        (Some(metadata), _) if !data.is_empty() => Ok(OpenDirs { data, failed, metadata, cluster_id }),
+        (_, Some(error)) => Err(error),
+        (_, None) => Err(LogDirError::NoIdentity { path: config.log.metadata_dir.clone() }),
+    }
+}
+
+/// Whether a directory cannot be used because of its disk, so that a node with others can go on without it. Whatever else is wrong, an operator
+/// has to look at.
+fn is_of_the_disk(error: &LogDirError) -> bool {
+    matches!(error, LogDirError::Poisoned { .. } | LogDirError::Io { .. })
 }
 
 /// Threads that open logs for each that `num.recovery.threads.per.data.dir` names: most of their time they wait for the disk.

@@ -1,32 +1,29 @@
-//! `goatq cluster`: how a cluster is, and a broker emptied, asked over the wire like any client.
+//! `goatq cluster`: how a cluster is, made even, a broker emptied, and leaders elected at a price, asked over the wire like any client.
 
+mod balance;
 mod connection;
-mod drain;
+mod even;
 mod report;
+mod unclean;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use goatq_protocol::ErrorCode;
-use goatq_protocol::message::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
 use goatq_protocol::message::describe_quorum::{
     DescribeQuorumPartition, DescribeQuorumRequestPartition, DescribeQuorumRequestTopic,
 };
 use goatq_protocol::message::{
-    AlterPartitionReassignmentsRequest, DescribeClusterRequest, DescribeQuorumRequest,
-    ListPartitionReassignmentsRequest, MetadataRequest, MetadataResponse,
+    DescribeClusterRequest, DescribeClusterResponse, DescribeQuorumRequest, ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse, MetadataRequest, MetadataResponse,
 };
 
 use connection::Connection;
-use drain::Move;
 use report::{Answers, Report};
 
 /// How long a broker may take, ms.
 const TIMEOUT_MS: i32 = 30_000;
-/// Partitions of one request: well below what a broker takes at once.
-const MOVES_PER_REQUEST: usize = 1_000;
 
 /// Which cluster.
 #[derive(Debug, Args)]
@@ -47,7 +44,26 @@ pub(super) enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Move all replicas of a broker to the others.
+    /// Show what is at risk in partitions that nobody can lead without loss, and elect leaders all the same.
+    Unclean {
+        /// Only this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// Elect a leader of each partition that is shown. What the others have beyond its log is lost.
+        #[arg(long)]
+        elect: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Make brokers even in replicas, bytes and leaders, now rather than when the active controller looks next.
+    Balance {
+        #[command(flatten)]
+        server: Server,
+        /// Only say what would be moved, and why.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Move all replicas of a broker, alive or dead, to the others, and give it no new ones.
     Drain {
         /// Id of the broker.
         broker: i32,
@@ -56,6 +72,12 @@ pub(super) enum ClusterCommand {
         /// Only say what would be moved.
         #[arg(long)]
         dry_run: bool,
+        /// Leave it to the active controller (see balancer.mode) instead of waiting until the broker is empty.
+        #[arg(long, conflicts_with = "dry_run")]
+        no_wait: bool,
+        /// Let the broker have replicas again.
+        #[arg(long, conflicts_with_all = ["dry_run", "no_wait"])]
+        undo: bool,
     },
 }
 
@@ -65,7 +87,14 @@ pub(super) fn run(command: &ClusterCommand) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match command {
             ClusterCommand::Status { server, json } => status(server, *json).await,
-            ClusterCommand::Drain { broker, server, dry_run } => drain(server, *broker, *dry_run).await,
+            ClusterCommand::Balance { server, dry_run } => even::balance(server, *dry_run).await,
+            ClusterCommand::Drain { broker, server, undo: true, .. } => even::undo(server, *broker).await,
+            ClusterCommand::Drain { broker, server, dry_run: true, .. } => even::would_drain(server, *broker).await,
+            ClusterCommand::Drain { broker, server, no_wait, .. } => even::drain(server, *broker, !no_wait).await,
+            ClusterCommand::Unclean { topic, elect, server } => {
+                let mut connection = Connection::open(&server.bootstrap_server).await?;
+                unclean::run(&mut connection, topic.as_deref(), *elect).await
+            }
         }
     })
 }
@@ -93,15 +122,27 @@ async fn quorum(connection: &mut Connection) -> anyhow::Result<DescribeQuorumPar
     partition.context("the broker says nothing of the quorum")
 }
 
-async fn status(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
-    let mut connection = Connection::open(&server.bootstrap_server).await?;
+/// All brokers, those that do not serve too.
+async fn brokers(connection: &mut Connection) -> anyhow::Result<DescribeClusterResponse> {
     let all = DescribeClusterRequest { include_fenced_brokers: true, ..DescribeClusterRequest::default() };
     let cluster = connection.ask(&all, 2).await?;
     sound(cluster.error_code, cluster.error_message.as_deref())?;
-    let quorum = quorum(&mut connection).await?;
+    Ok(cluster)
+}
+
+/// Replicas that are being moved.
+async fn moving(connection: &mut Connection) -> anyhow::Result<ListPartitionReassignmentsResponse> {
     let moving = ListPartitionReassignmentsRequest { timeout_ms: TIMEOUT_MS, topics: None };
     let moving = connection.ask(&moving, 0).await?;
     sound(moving.error_code, moving.error_message.as_deref())?;
+    Ok(moving)
+}
+
+async fn status(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
+    let mut connection = Connection::open(&server.bootstrap_server).await?;
+    let cluster = brokers(&mut connection).await?;
+    let quorum = quorum(&mut connection).await?;
+    let moving = moving(&mut connection).await?;
     let metadata = metadata(&mut connection).await?;
     let answers = Answers { cluster: &cluster, metadata: &metadata, quorum: &quorum, moving: &moving };
     let report = Report::of(&answers);
@@ -110,58 +151,4 @@ async fn status(server: &Server, json: bool) -> anyhow::Result<ExitCode> {
         false => print!("{report}"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn drain(server: &Server, broker: i32, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let mut connection = Connection::open(&server.bootstrap_server).await?;
-    let moving = ListPartitionReassignmentsRequest { timeout_ms: TIMEOUT_MS, topics: None };
-    let moving = connection.ask(&moving, 0).await?;
-    ensure!(
-        moving.topics.is_empty(),
-        "replicas are being moved already: wait for that to end, see goatq cluster status"
-    );
-    let plan = drain::plan(&metadata(&mut connection).await?, broker);
-    for one in &plan.moves {
-        println!("{}-{}: {:?} -> {:?}", one.topic, one.partition, one.from, one.to);
-    }
-    for (topic, partition) in &plan.stuck {
-        println!("{topic}-{partition}: stays, all other brokers have it already or do not serve");
-    }
-    if dry_run {
-        println!("{} partitions would move, {} would stay", plan.moves.len(), plan.stuck.len());
-        return Ok(ExitCode::SUCCESS);
-    }
-    for moves in plan.moves.chunks(MOVES_PER_REQUEST) {
-        reassign(&mut connection, moves).await?;
-    }
-    println!(
-        "{} partitions are moving, {} stay; goatq cluster status shows how far it is",
-        plan.moves.len(),
-        plan.stuck.len()
-    );
-    Ok(if plan.stuck.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn reassign(connection: &mut Connection, moves: &[Move]) -> anyhow::Result<()> {
-    let mut topics: BTreeMap<&str, Vec<ReassignablePartition>> = BTreeMap::new();
-    for one in moves {
-        let replicas = Some(one.to.clone());
-        let partition = ReassignablePartition { partition_index: one.partition, replicas };
-        topics.entry(&one.topic).or_default().push(partition);
-    }
-    let topics = topics.into_iter().map(|(name, partitions)| ReassignableTopic { name: name.into(), partitions });
-    let request = AlterPartitionReassignmentsRequest {
-        timeout_ms: TIMEOUT_MS,
-        allow_replication_factor_change: false,
-        topics: topics.collect(),
-    };
-    let answer = connection.ask(&request, 1).await?;
-    sound(answer.error_code, answer.error_message.as_deref())?;
-    for topic in &answer.responses {
-        for partition in &topic.partitions {
-            let about = || format!("{}-{}", topic.name, partition.partition_index);
-            sound(partition.error_code, partition.error_message.as_deref()).with_context(about)?;
-        }
-    }
-    Ok(())
 }

@@ -3,12 +3,14 @@
 //! A view is immutable: a change of a dynamic key makes a new one (see [`LiveConfig`](super::LiveConfig)), so whoever
 //! works with one sees one consistent set of values.
 
+use goatq_controller::balance::BalanceSettings;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::Listener;
+use crate::replication::throttle::ThrottleConfig;
 
 /// Everything a node reads from its configuration while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,8 @@ pub struct BrokerConfig {
     pub fetch: FetchConfig,
     /// Replication between brokers.
     pub replication: ReplicationConfig,
+    /// What keeps brokers even. Of what can change at run time, the active controller looks at the metadata itself.
+    pub balance: BalanceSettings,
     /// Limits of classic groups.
     pub groups: GroupConfig,
     /// Committed offsets and the topic that holds them.
@@ -166,6 +170,8 @@ pub struct TopicDefaults {
 pub struct LogConfig {
     /// `log.dirs`, else `log.dir`.
     pub dirs: Vec<PathBuf>,
+    /// Those that get no new partitions, as named; `*` for all.
+    pub cordoned_dirs: Vec<String>,
     /// `metadata.log.dir`, else the first of `dirs`.
     pub metadata_dir: PathBuf,
     /// `log.dir.reserve.bytes` and `log.dir.reserve.percent`: below the smaller of the two, produce is refused.
@@ -229,6 +235,16 @@ pub struct ReplicationConfig {
     pub socket_timeout: Duration,
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub checkpoint_interval: Duration,
+    /// `replica.selector.class` is `RackAwareReplicaSelector`: consumers read in their own rack.
+    pub rack_aware: bool,
+    /// `leader.replication.throttled.rate`, with the windows it is measured over.
+    pub leader_throttle: ThrottleConfig,
+    /// `follower.replication.throttled.rate`, likewise.
+    pub follower_throttle: ThrottleConfig,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, with the windows of `alter.log.dirs.replication.quota`.
+    pub move_throttle: ThrottleConfig,
+    /// `num.replica.alter.log.dirs.threads`.
+    pub moves_at_once: usize,
 }
 
 /// Limits of classic groups.

@@ -5,6 +5,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use goatq_controller::balance::BalanceSettings;
+
 use super::broker::{
     BrokerConfig, CleanerConfig, FetchConfig, GroupConfig, IdentityConfig, LogConfig, NetworkConfig, OffsetsConfig,
     ProducerConfig, QuorumConfig, ReplicationConfig, TopicDefaults,
@@ -14,6 +16,8 @@ use super::layers::Layers;
 use super::listener::{Listener, SecurityMap, SecurityProtocol};
 use super::machine::Machine;
 use super::quorum;
+use super::table::RACK_AWARE_SELECTOR;
+use crate::replication::throttle::ThrottleConfig;
 
 /// Longer times are as good as for ever, and sums of such times must not overflow.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -87,7 +91,20 @@ impl<'a> Build<'a> {
                 fetch_response_bytes: self.int("replica.fetch.response.max.bytes")?,
                 socket_timeout: self.ms("replica.socket.timeout.ms")?,
                 checkpoint_interval: self.ms("replica.high.watermark.checkpoint.interval.ms")?,
+                rack_aware: self.text("replica.selector.class").as_deref() == Some(RACK_AWARE_SELECTOR),
+                leader_throttle: self.replication_throttle("leader.replication.throttled.rate")?,
+                follower_throttle: self.replication_throttle("follower.replication.throttled.rate")?,
+                move_throttle: self.throttle(
+                    "replica.alter.log.dirs.io.max.bytes.per.second",
+                    "alter.log.dirs.replication.quota.window.num",
+                    "alter.log.dirs.replication.quota.window.size.seconds",
+                )?,
+                moves_at_once: match self.text("num.replica.alter.log.dirs.threads") {
+                    Some(_) => self.size("num.replica.alter.log.dirs.threads")?,
+                    None => self.log()?.dirs.len(),
+                },
             },
+            balance: self.balance()?,
             groups: self.groups()?,
             offsets: self.offsets()?,
             producers: ProducerConfig {
@@ -103,7 +120,9 @@ impl<'a> Build<'a> {
         if cluster_id.as_ref().is_some_and(|id| id.parse::<goatq_protocol::Uuid>().is_err()) {
             return Err(self.invalid("cluster.id", "expected 22 characters of URL-safe base64"));
         }
-        Ok(IdentityConfig { node_id: self.int("node.id")?, rack: self.text("broker.rack"), cluster_id })
+        // What a variable gives that an orchestrator had nothing to put into.
+        let rack = self.text("broker.rack").filter(|rack| !rack.is_empty());
+        Ok(IdentityConfig { node_id: self.int("node.id")?, rack, cluster_id })
     }
 
     fn quorum(&self) -> Built<QuorumConfig> {
@@ -254,6 +273,7 @@ impl<'a> Build<'a> {
         Ok(LogConfig {
             metadata_dir: self.text("metadata.log.dir").map_or(first, PathBuf::from),
             dirs,
+            cordoned_dirs: self.layers.list("cordoned.log.dirs").map(str::to_owned).collect(),
             reserve_bytes: clamp(self.number("log.dir.reserve.bytes")?, 0, u64::MAX),
             reserve_percent: clamp(self.number("log.dir.reserve.percent")?, 0, 100),
             retention_check_interval: self.ms("log.retention.check.interval.ms")?,
@@ -273,6 +293,37 @@ impl<'a> Build<'a> {
             max_bytes_per_second: self.layers.get("log.cleaner.io.max.bytes.per.second")?,
             backoff: self.ms("log.cleaner.backoff.ms")?,
         })
+    }
+
+    fn balance(&self) -> Built<BalanceSettings> {
+        let key = "balancer.drain";
+        let id = |item: &str| {
+            let id = item.parse().ok().filter(|id| *id >= 0);
+            id.ok_or_else(|| self.invalid(key, format!("{item:?} is not the id of a broker")))
+        };
+        let seconds = self.number("leader.imbalance.check.interval.seconds")?;
+        Ok(BalanceSettings {
+            mode: self.layers.get("balancer.mode")?,
+            repair_delay: self.ms("balancer.repair.delay.ms")?,
+            interval: self.ms("balancer.interval.ms")?,
+            moves_per_broker: self.size("balancer.moves.per.broker")?,
+            drain: self.layers.list(key).map(id).collect::<Built<_>>()?,
+            restore_leaders: self.layers.flag("auto.leader.rebalance.enable")?,
+            leader_interval: Duration::from_secs(clamp(seconds, 1, u64::MAX)).min(FOR_EVER),
+        })
+    }
+
+    fn throttle(&self, rate: &'static str, windows: &'static str, seconds: &'static str) -> Built<ThrottleConfig> {
+        let seconds = self.number(seconds)?;
+        Ok(ThrottleConfig {
+            rate: clamp(self.number(rate)?, 0, u64::MAX),
+            windows: self.size(windows)?,
+            window: Duration::from_secs(clamp(seconds, 1, u64::MAX)),
+        })
+    }
+
+    fn replication_throttle(&self, rate: &'static str) -> Built<ThrottleConfig> {
+        self.throttle(rate, "replication.quota.window.num", "replication.quota.window.size.seconds")
     }
 
     fn groups(&self) -> Built<GroupConfig> {

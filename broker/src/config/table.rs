@@ -1,6 +1,7 @@
 //! The table of all keys: what Kafka 4.4 knows, and ours. Everything that has to do with names, types, defaults,
 //! legal values, documentation and schema reads it.
 
+mod balancer;
 mod cleaner;
 mod groups;
 mod identity;
@@ -19,12 +20,13 @@ use super::key::Key;
 
 const BY_FEATURE: &str = "Which group protocols are served follows from the finalized features (group.version, \
     share.version, streams.version), not from this key.";
+const BY_HAND: &str = "It would lose acknowledged records without anybody having decided so. Where a partition cannot be led \
+    otherwise, look at `goatq cluster unclean` and elect a leader by hand: kafka-leader-election --election-type unclean.";
 const NO_2PC: &str = "Two-phase commit (KIP-939) is not served.";
 const NO_AUTHORIZER: &str = "Authorisation is not part of this version: every client may do everything. Leave it empty \
     and keep the listeners on loopback.";
 const NO_CONSUMER_PROTOCOL: &str = "The consumer group protocol of KIP-848 is not served; groups use the classic one.";
-const NO_CORDON: &str = "Log directories cannot be cordoned yet.";
-const NO_DIRECTORY_FAILURE: &str = "A node with a failed log directory stops; the others take over at once.";
+const OWN_DIRECTORY_FAILURE: &str = "A failed log directory is told to the active controller at once, and again with every heartbeat; nothing is waited for.";
 const NO_JAVA: &str = "Names a Java class, which this broker cannot load.";
 const NO_PROVIDERS: &str = "Config providers are Java classes, which this broker cannot load. Give values by file, \
     environment (GOATQ_...) or --set.";
@@ -37,7 +39,6 @@ const NO_SHARE: &str = "Share groups (KIP-932) are not served.";
 const NO_STREAMS: &str = "Streams groups (KIP-1071) are not served.";
 const NO_TELEMETRY: &str = "Client telemetry (KIP-714) is not served.";
 const NO_TIERING: &str = "Tiered storage is not served: all data stays on local disks.";
-const NO_THROTTLES: &str = "Replication cannot be throttled yet.";
 const NO_TRANSACTIONS: &str = "Transactions are not served; idempotent producers are.";
 const NO_UNSTABLE: &str = "Unstable versions are not served.";
 const OWN_BUFFERS: &str = "Compaction works with small buffers of a fixed size.";
@@ -46,8 +47,7 @@ const OWN_CHECKPOINTS: &str = "Checkpoints are written within a second once 16 M
 const OWN_METADATA_LOG: &str = "The metadata log decides on its own segments and snapshots.";
 const OWN_METRICS: &str =
     "Metrics are counted since the start and read at /metrics; there are no samples to configure.";
-const OWN_LEADERS: &str =
-    "A broker that comes back does not take back what it led: leaders move when somebody asks for an election.";
+const OWN_LEADERS: &str = "A leader that may lack records is elected when somebody asks for it only.";
 const OWN_FETCHERS: &str = "Each follower has one connection to each leader, for all partitions.";
 const OWN_PURGATORY: &str = "Finished operations leave the purgatory at once; there is nothing to purge.";
 const OWN_RAFT: &str = "The active controller sends what the others need as soon as it is there; there is no fetching, lingering \
@@ -60,6 +60,9 @@ const OWN_START: &str = "Every listener is opened at the start; what comes befor
 const OWN_THREADS: &str = "There is no pool of this kind: the thread that reads a request also does its work (see \
     num.network.threads), bounded by queued.max.request.bytes and max.in.flight.requests.per.connection.";
 
+/// The value of `replica.selector.class` with which consumers read in their own rack.
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// All keys of a broker, by area.
 const BROKER: &[&[Key]] = &[
     identity::KEYS,
@@ -70,6 +73,7 @@ const BROKER: &[&[Key]] = &[
     groups::KEYS,
     transactions::KEYS,
     replication::KEYS,
+    balancer::KEYS,
     newer_groups::KEYS,
     security::KEYS,
     tiering::KEYS,

@@ -256,6 +256,9 @@ fn views_take_values_defaults_and_the_machine() {
     let config = live(&explicit).unwrap().current();
     assert!(config.topics.auto_create);
     assert!(config.network.idle_timeout > std::time::Duration::from_secs(86_400));
+
+    let rack = |value| live(&[("broker.rack", value)]).unwrap().current().identity.rack.clone();
+    assert_eq!((rack("a").as_deref(), rack("")), (Some("a"), None));
 }
 
 #[test]
@@ -339,10 +342,8 @@ fn honoured_keys_are_read() {
 }
 
 /// Fields that no code outside of the configuration reads, with the reason.
-const READ_WITHIN: &[(&str, &str)] = &[
-    ("id_expiration", "logs get it with the rest of their configuration, from topic.rs"),
-    ("unclean_leader_election", "unclean elections are held by hand only"),
-];
+const READ_WITHIN: &[(&str, &str)] =
+    &[("id_expiration", "logs get it with the rest of their configuration, from topic.rs")];
 
 /// A value that is parsed but never looked at would be a promise that nobody keeps: each field of a view is read by code
 /// outside of the configuration, and each field of the storage's view by the storage.

@@ -8,6 +8,7 @@ use goatq_storage::config::{CleanupPolicy, Durability, LogConfig};
 use super::check::{self, list_items};
 use super::layers::Layers;
 use super::table;
+use super::throttled::ThrottledReplicas;
 
 /// How the broker stores what producers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,10 @@ pub struct TopicConfig {
     pub compact: bool,
     /// `cleanup.policy` contains `delete`.
     pub delete: bool,
-    /// `unclean.leader.election.enable`.
-    pub unclean_leader_election: bool,
+    /// `leader.replication.throttled.replicas`.
+    pub leader_throttled: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`.
+    pub follower_throttled: ThrottledReplicas,
 }
 
 /// Reads values that were checked when they were stored. One that cannot be read all the same (an image written by
@@ -141,7 +144,8 @@ impl TopicConfig {
             timestamp_after_max_ms: values.number("message.timestamp.after.max.ms"),
             compact: log.cleanup_policy.compact,
             delete: log.cleanup_policy.delete,
-            unclean_leader_election: values.flag("unclean.leader.election.enable"),
+            leader_throttled: ThrottledReplicas::parse(&values.text("leader.replication.throttled.replicas")),
+            follower_throttled: ThrottledReplicas::parse(&values.text("follower.replication.throttled.replicas")),
             log,
         }
     }

@@ -124,6 +124,11 @@ impl GroupCoordinator {
         }
     }
 
+    /// Whether the durable state of each shard that has nothing under way is the replay of its log, with partition and leader epoch.
+    pub(crate) async fn audit(&self) -> Vec<(i32, i32, bool)> {
+        self.runtime.audit(|live, replayed| live.durable() == replayed.durable()).await
+    }
+
     /// `node.id`.
     pub(super) fn node_id(&self) -> i32 {
         self.node_id

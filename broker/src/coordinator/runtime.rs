@@ -159,6 +159,27 @@ impl<M: StateMachine> Runtime<M> {
         }
     }
 
+    /// Replays the log of each loaded shard into an empty machine, and compares. Shards that write meanwhile, or wait for a commit, are left
+    /// out. The partitions that were compared, with their epochs and whether `is_same` said so of the live machine and the replayed one.
+    pub(crate) async fn audit(&self, is_same: impl Fn(&M, &M) -> bool) -> Vec<(i32, i32, bool)> {
+        let shards: Vec<_> = self.shards.read().values().cloned().collect();
+        let mut compared = Vec::new();
+        for shard in shards {
+            let log = match &*shard.phase.lock() {
+                Phase::Active(core) if core.is_committed() => core.log().clone(),
+                _ => continue,
+            };
+            let empty = (self.parts.make)(shard.partition);
+            let Ok((replayed, loaded)) = load::load(empty, &*log, self.parts.limits.load_bytes).await else { continue };
+            if let Phase::Active(core) = &*shard.phase.lock()
+                && core.appended() == loaded.end
+            {
+                compared.push((shard.partition, shard.epoch, is_same(core.machine(), &replayed)));
+            }
+        }
+        compared
+    }
+
     /// Drops all shards; calls that wait end.
     pub(crate) fn shut_down(&self) {
         self.parts.cancel.cancel();

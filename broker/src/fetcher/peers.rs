@@ -12,6 +12,7 @@ use goatq_protocol::message::fetch::{FetchRequest, FetchResponse};
 use goatq_protocol::wire::{DecodeError, EncodeError};
 use tokio::time::timeout;
 
+use super::lost::LostBrokers;
 use crate::metadata::applied::Applied;
 use crate::net::transport::{Stream, Transport};
 
@@ -27,7 +28,7 @@ pub(crate) enum PeerError {
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It took longer than `replica.socket.timeout.ms`.
+    /// It took too long.
     #[error("no answer in time")]
     Timeout,
     /// The answer is longer than what was asked for can be.
@@ -61,7 +62,7 @@ pub(crate) trait LeaderConnection: Send {
 pub(crate) struct PeerConfig {
     /// `inter.broker.listener.name`.
     pub(crate) listener: String,
-    /// `replica.socket.timeout.ms`.
+    /// How long connecting, or an answer, may take: `replica.socket.timeout.ms` at most.
     pub(crate) timeout: Duration,
     /// Longest answer.
     pub(crate) max_answer: usize,
@@ -73,6 +74,7 @@ pub(crate) struct PeerConfig {
 pub(crate) struct TcpPeers {
     pub(crate) transport: Transport,
     pub(crate) applied: Applied,
+    pub(crate) lost: LostBrokers,
     pub(crate) config: PeerConfig,
 }
 
@@ -83,8 +85,11 @@ impl Peers for TcpPeers {
             let registered = image.brokers.get(broker).ok_or(PeerError::NoEndpoint(broker))?;
             let endpoint = registered.endpoint(&self.config.listener).ok_or(PeerError::NoEndpoint(broker))?;
             let connecting = self.transport.connect(&endpoint.host, endpoint.port);
-            let stream = timeout(self.config.timeout, connecting).await.map_err(|_| PeerError::Timeout)??;
-            let connection = TcpConnection { stream, config: self.config.clone(), correlation: 0 };
+            let connected = timeout(self.config.timeout, connecting).await.map_err(|_| PeerError::Timeout)?;
+            let stream = connected.inspect_err(|_| self.lost.lose(broker))?;
+            self.lost.find(broker);
+            let (config, lost) = (self.config.clone(), self.lost.clone());
+            let connection = TcpConnection { stream, broker, lost, config, correlation: 0 };
             Ok(Box::new(connection) as Box<dyn LeaderConnection>)
         }
         .boxed()
@@ -93,6 +98,8 @@ impl Peers for TcpPeers {
 
 struct TcpConnection {
     stream: Stream,
+    broker: i32,
+    lost: LostBrokers,
     config: PeerConfig,
     correlation: i32,
 }
@@ -100,7 +107,14 @@ struct TcpConnection {
 impl LeaderConnection for TcpConnection {
     fn fetch(&mut self, request: FetchRequest) -> BoxFuture<'_, Result<FetchResponse, PeerError>> {
         let patience = self.config.timeout;
-        async move { timeout(patience, self.ask(request)).await.map_err(|_| PeerError::Timeout)? }.boxed()
+        async move {
+            let answer = timeout(patience, self.ask(request)).await.map_err(|_| PeerError::Timeout)?;
+            if matches!(answer, Err(PeerError::Io(_))) {
+                self.lost.lose(self.broker);
+            }
+            answer
+        }
+        .boxed()
     }
 }
 

@@ -16,6 +16,7 @@ use goatq_storage::log_dir::{LogDir, LogDirConfig, LogRequest};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use super::lost::LostBrokers;
 use super::peers::{PeerConfig, TcpPeers};
 use super::*;
 use crate::assembly::{NodeOptions, RunningNode};
@@ -90,10 +91,12 @@ async fn leader(dir: &Path) -> RunningNode {
         id: FOLLOWER,
         cluster_id: None,
         incarnation: Uuid::from_u128(2),
+        replaces: None,
         endpoints: Vec::new(),
         rack: None,
         features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: vec![Uuid::from_u128(0x2000)],
+        before: Vec::new(),
         fenced: false,
     };
     let controller = &node.node().controller;
@@ -132,10 +135,12 @@ fn parts(leader: &RunningNode, partitions: Arc<PartitionRegistry>) -> FetcherPar
             max_pause: Duration::from_millis(100),
         },
         partitions,
-        peers: Arc::new(TcpPeers { transport, applied: applied.clone(), config }),
+        peers: Arc::new(TcpPeers { transport, applied: applied.clone(), lost: LostBrokers::default(), config }),
         applied,
         clock: node.clock.clone(),
         offload: Offload::Threads,
+        throttles: node.throttles.clone(),
+        counts: Arc::default(),
     }
 }
 
@@ -173,6 +178,8 @@ impl Follower {
             fetch_backoff: Duration::from_millis(100),
             proposals: mpsc::unbounded_channel().0,
             planted: None,
+            damages: tokio::sync::mpsc::unbounded_channel().0,
+            counts: Arc::default(),
         };
         let name = PartitionName { topic: "t".into(), topic_id: topic.id, index: 0 };
         let partition = Partition::new(name, context, log, config, Arc::default());
@@ -183,6 +190,8 @@ impl Follower {
             partition_epoch: image.partition_epoch,
             replicas: &image.replicas,
             isr: &image.isr,
+            adding: &image.adding_replicas,
+            unclean_epoch: image.unclean_epoch,
         };
         partition.assign(assignment, Duration::ZERO);
         let partitions = Arc::new(PartitionRegistry::default());

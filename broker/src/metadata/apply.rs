@@ -2,16 +2,18 @@
 //!
 //! One task does it, image after image; whoever needs to know how far it is asks [`Applied`](super::applied::Applied).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytestring::ByteString;
+use goatq_controller::decide::directories::PlacedReplica;
 use goatq_controller::entropy::Entropy;
 use goatq_controller::image::{ConfigResource, MetadataImage, PartitionImage};
+use goatq_protocol::Uuid;
 use goatq_storage::group_commit::NoListener;
 use goatq_storage::log::Log;
 use goatq_storage::log_dir::{LastShutdown, LogDir, LogRequest, OpenLogError};
 use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,7 @@ use super::plan::{PartitionKey, Plan, plan};
 use crate::clock::Clock;
 use crate::config::layers::Dynamic;
 use crate::config::{LiveConfig, TopicConfig};
+use crate::directories::{Directories, Home, ReplicaName};
 use crate::metrics::Metrics;
 use crate::partition::{Assignment, Partition, PartitionContext, PartitionName, PartitionRegistry};
 use crate::threads::offload::Offload;
@@ -27,8 +30,10 @@ use crate::threads::offload::Offload;
 pub(crate) struct ApplyParts {
     /// What partitions share; knows the node's id.
     pub(crate) context: PartitionContext,
-    /// Where logs lie; at least one.
-    pub(crate) dirs: Vec<Arc<LogDir>>,
+    /// Where logs lie.
+    pub(crate) directories: Arc<Directories>,
+    /// Told of replicas that are in another directory than the metadata says.
+    pub(crate) misplaced: UnboundedSender<PlacedReplica>,
     /// Defaults of topics, and where dynamic values of brokers go.
     pub(crate) config: Arc<LiveConfig>,
     /// Open partitions.
@@ -51,15 +56,14 @@ pub(crate) struct Applier {
 
 struct Parts {
     context: PartitionContext,
-    dirs: Vec<Arc<LogDir>>,
+    directories: Arc<Directories>,
+    misplaced: UnboundedSender<PlacedReplica>,
     config: Arc<LiveConfig>,
     partitions: Arc<PartitionRegistry>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     offload: Offload,
     entropy: Mutex<Entropy>,
-    /// In which directory a log lies: found at the start or chosen since.
-    homes: Mutex<HashMap<(ByteString, i32), usize>>,
 }
 
 impl Applier {
@@ -68,14 +72,14 @@ impl Applier {
         let (published, _) = watch::channel(Arc::default());
         let parts = Parts {
             context: parts.context,
-            dirs: parts.dirs,
+            directories: parts.directories,
+            misplaced: parts.misplaced,
             config: parts.config,
             partitions: parts.partitions,
             metrics: parts.metrics,
             clock: parts.clock,
             offload: parts.offload,
             entropy: Mutex::new(parts.entropy),
-            homes: Mutex::default(),
         };
         Self { parts: Arc::new(parts), published }
     }
@@ -124,19 +128,57 @@ impl Parts {
     /// Matches what the directories hold with the first image.
     fn adopt(&self, image: &MetadataImage) {
         let known = self.is_known(image);
-        for (at, dir) in self.dirs.iter().enumerate() {
+        for (at, dir) in self.directories.open().iter().enumerate() {
             let mut strays = Vec::new();
             for found in dir.found() {
                 let topic = image.topics.by_name(&found.topic);
                 let same = topic.filter(|topic| found.topic_id.is_none_or(|id| id == topic.id));
                 let partition = same.and_then(|topic| topic.partition(found.partition));
-                if partition.is_some_and(|partition| partition.replicas.contains(&self.context.node_id)) {
-                    self.homes.lock().insert((found.topic.clone().into(), found.partition), at);
+                let assigned = partition.filter(|partition| partition.replicas.contains(&self.context.node_id));
+                if let Some(assigned) = assigned {
+                    self.settle((found.topic.clone().into(), found.partition), at, assigned);
                 } else {
                     strays.push((found.topic.as_str(), found.partition));
                 }
             }
             self.remove_strays(dir, &strays, known);
+        }
+        for (at, dir) in self.directories.open().iter().enumerate() {
+            for (topic, partition) in dir.found_futures() {
+                self.resume_move((topic.as_str().into(), *partition), at);
+            }
+        }
+    }
+
+    /// A log was found. In two directories it is where a move was just over when the process ended: the one that has moved more often
+    /// counts. Otherwise somebody has brought one back: then it is the one that the metadata knows.
+    fn settle(&self, name: ReplicaName, at: usize, assigned: &PartitionImage) {
+        let open = self.directories.open();
+        let Some(other) = self.directories.homes().get(&name).map(|home| home.at) else {
+            self.directories.homes().insert(name, Home { at, anew: false });
+            return;
+        };
+        let moves = |at: usize| open[at].moves(&name.0, name.1);
+        let is_known = |at: usize| assigned.directory(self.context.node_id) == Some(open[at].directory_id());
+        let rank = |at: usize| (moves(at), is_known(at));
+        let (stays, goes) = if rank(at) > rank(other) { (at, other) } else { (other, at) };
+        let (path, gone) = (open[stays].path().display(), open[goes].path().display());
+        self.directories.homes().insert(name.clone(), Home { at: stays, anew: false });
+        if rank(stays) == rank(goes) {
+            tracing::error!(topic = %name.0, partition = name.1, used = %path, unused = %gone, "a log is in two directories: one of them is left alone");
+        } else {
+            tracing::warn!(topic = %name.0, partition = name.1, used = %path, deleted = %gone, "a log was in two directories");
+            self.delete_logs(&open[goes], &[(&name.0, name.1)]);
+        }
+    }
+
+    /// The last process ended while a replica was on its way to a directory.
+    fn resume_move(&self, name: ReplicaName, to: usize) {
+        let home = self.directories.homes().get(&name).map(|home| home.at);
+        if home.is_some_and(|home| home != to) {
+            self.directories.resume_move(name, to);
+        } else if let Err(error) = self.directories.open()[to].remove_futures(&name.0, name.1) {
+            tracing::warn!(topic = %name.0, partition = name.1, %error, "the copy of a log could not be removed");
         }
     }
 
@@ -225,30 +267,40 @@ impl Parts {
         let mut by_dir: BTreeMap<usize, Vec<(&str, i32)>> = BTreeMap::new();
         for key in keys {
             self.partitions.remove(key.id, key.index);
-            let home = self.homes.lock().remove(&(key.topic.clone(), key.index));
+            let home = self.directories.forget(&(key.topic.clone(), key.index));
             if let Some(home) = home {
-                by_dir.entry(home).or_default().push((&key.topic, key.index));
+                by_dir.entry(home.at).or_default().push((&key.topic, key.index));
             }
         }
         for (at, logs) in by_dir {
-            self.delete_logs(&self.dirs[at], &logs);
+            self.delete_logs(&self.directories.open()[at], &logs);
         }
     }
 
-    /// The directory of a log: where it lies, else the healthy one with the fewest logs.
-    fn home(&self, key: &PartitionKey) -> usize {
-        let mut homes = self.homes.lock();
-        if let Some(home) = homes.get(&(key.topic.clone(), key.index)) {
-            return *home;
+    /// The directory of a log: where it lies, else what the metadata says, else the one with the fewest logs. `None` while the directory that
+    /// has it, or may have it, has failed: a log that is made anew elsewhere would pass for what it was.
+    fn home(&self, key: &PartitionKey, image: &MetadataImage) -> Option<usize> {
+        let directories = &self.directories;
+        let is_healthy = |at: usize| directories.open().get(at).is_some_and(|dir| !dir.health().is_poisoned());
+        let name = (key.topic.clone(), key.index);
+        let mut homes = directories.homes();
+        if let Some(home) = homes.get(&name) {
+            return Some(home.at).filter(|at| is_healthy(*at));
         }
-        let mut counts = vec![0_usize; self.dirs.len()];
+        let partition = image.topics.by_id(&key.id).and_then(|topic| topic.partition(key.index));
+        let assigned = partition.and_then(|partition| partition.directory(self.context.node_id)).unwrap_or(Uuid::ZERO);
+        let named = directories.with_id(assigned);
+        if named.is_none() && !assigned.is_zero() && !directories.failed().is_empty() {
+            return None;
+        }
+        let mut counts = vec![0_usize; directories.open().len()];
         for home in homes.values() {
-            counts[*home] += 1;
+            counts[home.at] += 1;
         }
-        let healthy = (0..self.dirs.len()).filter(|at| !self.dirs[*at].health().is_poisoned());
-        let home = healthy.min_by_key(|at| counts[*at]).unwrap_or(0);
-        homes.insert((key.topic.clone(), key.index), home);
-        home
+        let wish = directories.take_wish(&name);
+        let at = wish.or(named).unwrap_or_else(|| directories.for_new(&counts));
+        homes.insert(name, Home { at, anew: true });
+        Some(at)
     }
 
     fn open(&self, keys: &[PartitionKey], image: &MetadataImage) {
@@ -256,7 +308,12 @@ impl Parts {
         let mut by_dir: BTreeMap<usize, Vec<(&PartitionKey, Arc<TopicConfig>)>> = BTreeMap::new();
         for key in keys.iter().filter(|key| self.partitions.get_by_id(key.id, key.index).is_none()) {
             let config = configs.entry(&key.topic).or_insert_with(|| self.topic_config(&key.topic, image)).clone();
-            by_dir.entry(self.home(key)).or_default().push((key, config));
+            match self.home(key, image) {
+                Some(home) => by_dir.entry(home).or_default().push((key, config)),
+                None => {
+                    tracing::warn!(topic = %key.topic, partition = key.index, "partition is offline: its log directory has failed");
+                }
+            }
         }
         for (at, wanted) in by_dir {
             let requests = wanted.iter().map(|(key, config)| LogRequest {
@@ -266,9 +323,9 @@ impl Parts {
                 config: config.log.clone(),
                 listener: Arc::new(NoListener),
             });
-            let opened = self.dirs[at].open_logs(requests.collect(), self.clock.wall_ms());
+            let opened = self.directories.open()[at].open_logs(requests.collect(), self.clock.wall_ms());
             for ((key, config), log) in wanted.into_iter().zip(opened) {
-                self.take_in(key, config, log, &self.dirs[at]);
+                self.take_in(key, config, log, &self.directories.open()[at]);
             }
         }
     }
@@ -296,6 +353,20 @@ impl Parts {
         let assigned = topic.and_then(|topic| topic.partition(key.index));
         if let (Some(partition), Some(assigned)) = (partition, assigned) {
             partition.assign(assignment(assigned), self.clock.monotonic());
+            self.tell_directory(key, assigned);
+        }
+    }
+
+    /// Tells the controller where a replica is, if it does not know.
+    fn tell_directory(&self, key: &PartitionKey, assigned: &PartitionImage) {
+        let home = self.directories.homes().get(&(key.topic.clone(), key.index)).copied();
+        let Some(Home { at, anew }) = home else { return };
+        let Some(dir) = self.directories.open().get(at) else { return };
+        let (known, directory) = (assigned.directory(self.context.node_id), dir.directory_id());
+        if !dir.health().is_poisoned() && known.is_some_and(|known| known != directory) {
+            let placed = PlacedReplica { topic_id: key.id, partition: key.index, directory, anew };
+            // Nobody listens on a node that is no broker, and has no replicas.
+            self.misplaced.send(placed).ok();
         }
     }
 }
@@ -307,6 +378,8 @@ fn assignment(image: &PartitionImage) -> Assignment<'_> {
         partition_epoch: image.partition_epoch,
         replicas: &image.replicas,
         isr: &image.isr,
+        adding: &image.adding_replicas,
+        unclean_epoch: image.unclean_epoch,
     }
 }
 

@@ -72,13 +72,13 @@ impl Partition {
         let leader = self.leader.lock();
         let Some(state) = leader.as_ref() else { return Err(AppendError::NotLeader) };
         let (epoch, alone) = (state.epoch(), state.is_alone());
-        let appended = self.log.append(vec![batch], AppendOptions { leader_epoch: epoch, origin, now_ms })?;
+        let appended = self.log().append(vec![batch], AppendOptions { leader_epoch: epoch, origin, now_ms })?;
         if !alone {
-            self.log_end.advance(self.log.log_end_offset());
+            self.log_end.advance(self.log().log_end_offset());
         }
         drop(leader);
         // Without syncing it counts already, and nobody else says so.
-        if self.log.durable_end() > appended.last_offset {
+        if self.log().durable_end() > appended.last_offset {
             self.on_durable();
         }
         Ok(Appended {

@@ -80,8 +80,13 @@ pub enum PartitionReadError {
         end: i64,
     },
     /// The bytes on disk are damaged.
-    #[error("{0}")]
-    Corrupt(String),
+    #[error("{what}")]
+    Corrupt {
+        /// Base offset of the segment.
+        segment: i64,
+        /// What is wrong with them.
+        what: String,
+    },
     /// The disk failed.
     #[error("storage failed: {0}")]
     Storage(String),
@@ -108,7 +113,7 @@ impl From<ReadError> for PartitionReadError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::OutOfRange { start, end, .. } => Self::OutOfRange { start, end },
-            error @ ReadError::Corrupt { .. } => Self::Corrupt(error.to_string()),
+            ReadError::Corrupt { segment, .. } => Self::Corrupt { segment, what: error.to_string() },
             error @ ReadError::Io(_) => Self::Storage(error.to_string()),
         }
     }

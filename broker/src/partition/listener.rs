@@ -26,7 +26,7 @@ impl DurableListener for Listener {
 }
 
 pub(super) fn listen(partition: &Arc<Partition>) {
-    partition.log.set_listener(Arc::new(Listener(Arc::downgrade(partition))));
+    partition.log().set_listener(Arc::new(Listener(Arc::downgrade(partition))));
     // What became durable before it listened.
     partition.on_durable();
 }

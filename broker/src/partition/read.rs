@@ -33,7 +33,7 @@ impl Partition {
     /// End of what a reader may see.
     pub fn end_for(&self, isolation: Isolation) -> i64 {
         match isolation {
-            Isolation::LogEnd => self.log.log_end_offset(),
+            Isolation::LogEnd => self.log().log_end_offset(),
             Isolation::HighWatermark => self.high_watermark(),
             Isolation::LastStableOffset => self.last_stable_offset(),
         }
@@ -52,7 +52,7 @@ impl Partition {
     ) -> Result<PartitionRead, PartitionReadError> {
         let high_watermark = self.high_watermark();
         let last_stable_offset = self.last_stable_offset();
-        let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
+        let (start, end) = (self.log().log_start_offset(), self.log().log_end_offset());
         if offset < start || offset > end {
             return Err(PartitionReadError::OutOfRange { start, end });
         }
@@ -63,7 +63,7 @@ impl Partition {
         };
         let slice = match bounds {
             Some(bounds) if offset < upper_bound => {
-                let slice = self.log.read(offset, bounds.max_bytes, upper_bound, bounds.min_one_batch)?;
+                let slice = self.log().read(offset, bounds.max_bytes, upper_bound, bounds.min_one_batch)?;
                 (!slice.is_empty()).then_some(slice)
             }
             _ => None,
@@ -72,13 +72,16 @@ impl Partition {
     }
 
     /// Where the newest epoch that is not above `epoch` ends (KIP-320): that epoch and its end. `None` for an epoch that this
-    /// leader has not seen, and from a node that does not lead.
+    /// replica has not seen.
     pub fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         // Most readers have read what this leader wrote.
         if epoch == self.leader_epoch() {
-            return Some((epoch, self.log.log_end_offset()));
+            return Some((epoch, self.log().log_end_offset()));
         }
-        self.leader.lock().as_ref()?.end_of_epoch(epoch, &Replica(&self.log))
+        match self.leader.lock().as_ref() {
+            Some(leader) => leader.end_of_epoch(epoch, &Replica(&self.log())),
+            None => self.log().end_offset_for_epoch(epoch),
+        }
     }
 
     /// The aborted transactions that a reader of `from..to` has to know.
@@ -86,7 +89,7 @@ impl Partition {
     /// # Errors
     /// See [`PartitionReadError`].
     pub async fn aborted_transactions(&self, from: i64, to: i64) -> Result<Vec<AbortedTxn>, PartitionReadError> {
-        Ok(self.log.aborted_transactions(from, to).await?)
+        Ok(self.log().aborted_transactions(from, to).await?)
     }
 
     /// Reads whole batches from the one that holds `offset` up to the high watermark: about `max_bytes`, but at least

@@ -12,7 +12,7 @@ use super::{Partition, ReplicaAppendError};
 use crate::replication::follower::{BatchSpan, FetchPosition, Follower, Halt, Objection, Progress, ReplicaLog, Step};
 
 /// A log as the rules of replication see it.
-pub(super) struct Replica<'a>(pub(super) &'a Log);
+pub(crate) struct Replica<'a>(pub(crate) &'a Log);
 
 impl ReplicaLog for Replica<'_> {
     fn start(&self) -> i64 {
@@ -54,7 +54,14 @@ impl Partition {
         if self.is_failed() {
             return None;
         }
-        self.follower.lock().as_ref()?.next_fetch(&Replica(&self.log), now)
+        self.follower.lock().as_ref()?.next_fetch(&Replica(&self.log()), now)
+    }
+
+    /// Committed records of the leader that this follower lacks; `None` when it follows nobody.
+    pub fn lag(&self) -> Option<i64> {
+        let follows = !self.is_leader() && self.leader().0 >= 0;
+        let known = self.leaders_high_watermark.load(Ordering::Relaxed);
+        follows.then(|| known.saturating_sub(self.log().log_end_offset()).max(0))
     }
 
     /// When the leader may be asked again, while this follower pauses after an error.
@@ -73,6 +80,7 @@ impl Partition {
         now: Duration,
         now_ms: i64,
     ) -> Result<(), ReplicaAppendError> {
+        self.leaders_high_watermark.store(answer.high_watermark, Ordering::Relaxed);
         let batches = checked(answer.records);
         let mut guard = self.follower.lock();
         let Some(follower) = guard.as_mut() else { return Ok(()) };
@@ -86,9 +94,9 @@ impl Partition {
             }
         }
         let Progress { high_watermark, log_start } =
-            follower.on_appended(answer.high_watermark, answer.log_start, &Replica(&self.log));
+            follower.on_appended(answer.high_watermark, answer.log_start, &Replica(&self.log()));
         if let Some(start) = log_start {
-            self.log.advance_start_offset(start, follower.high_watermark())?;
+            self.log().advance_start_offset(start, follower.high_watermark())?;
         }
         self.publish(high_watermark);
         drop(guard);
@@ -105,14 +113,26 @@ impl Partition {
         now_ms: i64,
     ) -> Result<bool, ReplicaAppendError> {
         let spans: Vec<BatchSpan> = batches.iter().map(span).collect();
-        let Step::Append(taken) = follower.on_records(asked, &spans, &Replica(&self.log)) else { return Ok(false) };
+        let Step::Append(taken) = follower.on_records(asked, &spans, &Replica(&self.log())) else { return Ok(false) };
         batches.truncate(taken.end);
         batches.drain(..taken.start.min(batches.len()));
+        self.begin_with(batches.first())?;
         if !batches.is_empty() {
             let options = AppendOptions { leader_epoch: asked.leader_epoch, origin: Origin::Replication, now_ms };
-            self.log.append(batches, options)?;
+            self.log().append(batches, options)?;
         }
         Ok(true)
+    }
+
+    /// Where this node starts over, records may have been deleted up to an offset within a batch, and a leader can send that batch only as
+    /// a whole. Then the log begins with the batch, and what is deleted of it is deleted here, too, when the leader's begin is followed.
+    fn begin_with(&self, first: Option<&Batch>) -> Result<(), LogError> {
+        let (start, end) = (self.log().log_start_offset(), self.log().log_end_offset());
+        let base = first.map(|batch| batch.header().base_offset).filter(|base| (0..end).contains(base));
+        match base {
+            Some(base) if start == end => self.log().truncate_fully_and_start_at(base),
+            _ => Ok(()),
+        }
     }
 
     /// The leader did not send records. Blocks where that means to cut the log.
@@ -127,14 +147,15 @@ impl Partition {
     ) -> Result<(), LogError> {
         let mut guard = self.follower.lock();
         let Some(follower) = guard.as_mut() else { return Ok(()) };
-        let cut = match follower.on_objection(asked, objection, &Replica(&self.log), now) {
+        let cut = match follower.on_objection(asked, objection, &Replica(&self.log()), now) {
             Step::Truncate(offset) => {
-                tracing::info!(partition = ?self, offset, end = self.log.log_end_offset(), "truncating to the leader's log");
-                self.log.truncate_to(offset)
+                tracing::info!(partition = ?self, offset, end = self.log().log_end_offset(), "truncating to the leader's log");
+                self.log().truncate_to(offset)
             }
+            Step::CutAfterUnclean { offset, high_watermark } => self.cut_after_unclean(offset, high_watermark),
             Step::StartOver(offset) => {
                 tracing::info!(partition = ?self, offset, "starting over where the leader's log begins");
-                self.log.truncate_fully_and_start_at(offset)
+                self.log().truncate_fully_and_start_at(offset)
             }
             Step::Stop(halt) => {
                 self.halt(halt);
@@ -149,14 +170,38 @@ impl Partition {
         self.publish(Some(follower.high_watermark()));
         // Under the lock that publishes what is durable, so that nobody publishes what was there before.
         let leader = self.leader.lock();
-        self.durable.restart(self.log.durable_end());
+        self.durable.restart(self.log().durable_end());
         drop(leader);
+        Ok(())
+    }
+
+    /// Cuts what the log has beyond that of a leader that was elected unclean: people are told how much, as some of it may have been
+    /// acknowledged. A replica that was killed does not always know what was.
+    fn cut_after_unclean(&self, offset: i64, high_watermark: i64) -> Result<(), LogError> {
+        let (start, end) = (self.log().log_start_offset(), self.log().log_end_offset());
+        let lost = end.saturating_sub(offset.max(start));
+        let bytes = self.log().size();
+        tracing::warn!(
+            partition = ?self, from = offset, committed = high_watermark, end, lost,
+            "an unclean election: records that its leader lacks are cut here"
+        );
+        match offset < start {
+            true => self.log().truncate_fully_and_start_at(offset),
+            false => self.log().truncate_to(offset),
+        }?;
+        self.context.counts.lost_records.add(u64::try_from(lost).unwrap_or(0));
+        tracing::warn!(partition = ?self, bytes = bytes.saturating_sub(self.log().size()), "they are cut");
+        if offset < high_watermark {
+            self.high_watermark.restart(offset);
+            self.last_stable.restart(self.log().last_stable_offset(offset));
+        }
+        self.nudge_readers();
         Ok(())
     }
 
     /// Waits until all of the log is durable, or never will be. Cancel-safe.
     pub async fn wait_all_durable(&self) {
-        self.durable.pass(self.log.log_end_offset(), &self.context.commits).await;
+        self.durable.pass(self.log().log_end_offset(), &self.context.commits).await;
     }
 
     /// Committed records would be lost (invariant 2): nothing is read from here or written any more.

@@ -14,6 +14,7 @@ use goatq_storage::log_dir::health::Reserve;
 use goatq_storage::log_dir::{LogDir, LogDirConfig, LogRequest};
 
 use super::*;
+use crate::config::throttled::ThrottledReplicas;
 use crate::config::topic::TopicCompression;
 use crate::fetch::planner::{Isolation, ReadBounds};
 use crate::replication::follower::Objection;
@@ -39,7 +40,8 @@ fn topic_config(durability: Durability) -> TopicConfig {
         timestamp_after_max_ms: 3_600_000,
         compact: false,
         delete: true,
-        unclean_leader_election: false,
+        leader_throttled: ThrottledReplicas::None,
+        follower_throttled: ThrottledReplicas::None,
     }
 }
 
@@ -73,6 +75,8 @@ fn world(durability: Durability) -> World {
         fetch_backoff: Duration::from_secs(1),
         proposals: mpsc::unbounded_channel().0,
         planted: None,
+        damages: tokio::sync::mpsc::unbounded_channel().0,
+        counts: Arc::default(),
     };
     let partition = Partition::new(name, context, log, Arc::new(config), Arc::default());
     World { disk, dir, partition }
@@ -91,7 +95,15 @@ impl World {
     }
 
     fn assign(&self, leader: i32, leader_epoch: i32) {
-        let assignment = Assignment { leader, leader_epoch, partition_epoch: 0, replicas: &[NODE], isr: &[NODE] };
+        let assignment = Assignment {
+            leader,
+            leader_epoch,
+            partition_epoch: 0,
+            replicas: &[NODE],
+            isr: &[NODE],
+            adding: &[],
+            unclean_epoch: -1,
+        };
         self.partition.assign(assignment, Duration::ZERO);
     }
 
@@ -212,7 +224,15 @@ fn replicas_in_sync_are_counted_against_what_there_can_be() {
     // One replica can never be two.
     assert!(world.produce(batch(&["a"])).is_ok());
     let replicas = &[NODE, 2];
-    let assignment = Assignment { leader: NODE, leader_epoch: 5, partition_epoch: 1, replicas, isr: &[NODE] };
+    let assignment = Assignment {
+        leader: NODE,
+        leader_epoch: 5,
+        partition_epoch: 1,
+        replicas,
+        isr: &[NODE],
+        adding: &[],
+        unclean_epoch: -1,
+    };
     world.partition.assign(assignment, Duration::ZERO);
     assert!(matches!(world.produce(batch(&["a"])), Err(AppendError::NotEnoughReplicas { in_sync: 1, wanted: 2 })));
     let only_leader = world.partition.append_client(Some(batch(&["a"]).into()), 9, false, NOW);
@@ -256,7 +276,7 @@ fn a_topic_made_anew_is_found_by_its_name() {
     let name = |id| PartitionName { topic: "t".into(), topic_id: Uuid::from_u128(id), index: 0 };
     let again = |world: &World, id| {
         let context = world.partition.context.clone();
-        let log = Arc::clone(world.partition.log());
+        let log = world.partition.log();
         Partition::new(name(id), context, log, world.partition.config(), Arc::default())
     };
     registry.insert(again(&old, 7));
@@ -309,7 +329,15 @@ fn from_leader(offset: i64, epochs: &[i32]) -> LeaderRecords {
 }
 
 fn follow(world: &World, leader_epoch: i32) {
-    let assignment = Assignment { leader: 9, leader_epoch, partition_epoch: 0, replicas: &[NODE, 9], isr: &[9] };
+    let assignment = Assignment {
+        leader: 9,
+        leader_epoch,
+        partition_epoch: 0,
+        replicas: &[NODE, 9],
+        isr: &[9],
+        adding: &[],
+        unclean_epoch: -1,
+    };
     world.partition.assign(assignment, Duration::ZERO);
 }
 
@@ -377,4 +405,27 @@ fn who_waits_in_an_epoch_that_ends_is_told() {
     world.lead(7);
     world.sync();
     assert!(world.partition.is_committed(0, 7) && !world.partition.is_committed(0, 5));
+}
+
+#[test]
+fn a_follower_starts_over_within_a_batch() {
+    let world = world(Durability::Fsync);
+    follow(&world, 3);
+    let partition = &world.partition;
+    let asked = partition.next_fetch(Duration::ZERO).expect("at once");
+    let gone = Objection::OutOfRange { log_start: 5 };
+    partition.on_leader_objection(&asked, gone, Duration::ZERO).expect("started over");
+    let asked = partition.next_fetch(Duration::ZERO).expect("at once");
+    assert_eq!(asked.offset, 5);
+    let options = BatchOptions { base_offset: 3, partition_leader_epoch: 3, ..BatchOptions::default() };
+    let mut builder = BatchBuilder::new(options);
+    for _ in 3..7 {
+        builder.push(NewRecord { timestamp: NOW, key: None, value: Some(b"v"), headers: &[] }).expect("fits");
+    }
+    let records = builder.build().expect("valid").into();
+    let answer = LeaderRecords { records, high_watermark: 7, log_start: 5 };
+    partition.on_leader_records(&asked, answer, Duration::ZERO, NOW).expect("appended");
+    assert_eq!((partition.log_start_offset(), partition.log_end_offset(), partition.high_watermark()), (5, 7, 7));
+    world.sync();
+    assert_eq!(partition.next_fetch(Duration::ZERO).map(|next| next.offset), Some(7));
 }

@@ -4,14 +4,14 @@
 //! that a node behind a broken network is not waited for by everything that comes later. After a failure it rests for a moment that
 //! grows; what it is asked meanwhile fails at once, because whoever asks has better things to do than to wait in a queue.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use goatq_controller::raft::network::LossListener;
+use goatq_controller::raft::network::{Loss, LossListener};
 use goatq_controller::service::{QuorumNode, UNKNOWN_NODE};
 use goatq_protocol::wire::Versioned;
 use parking_lot::Mutex;
@@ -29,6 +29,11 @@ use crate::net::transport::{ReadSide, Stream, Transport, WriteSide};
 pub(super) const QUEUE: usize = 64;
 /// How long connecting and the proof may take.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How often it is looked whether a node is there whose connections have ended, and how many times.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+const LOOKS: usize = 8;
+/// How long one of these may take.
+const LOOK: Duration = Duration::from_millis(250);
 /// The same complaint about a node is logged this often.
 const REPEAT: Duration = Duration::from_secs(60);
 
@@ -67,11 +72,46 @@ pub(super) struct Shared {
     pub(super) chances: Mutex<StdRng>,
     /// Told of nodes that end connections.
     pub(super) losses: OnceLock<LossListener>,
+    /// Nodes that are being looked for.
+    missed: Mutex<BTreeSet<u64>>,
 }
 
 impl Shared {
     pub(super) fn new(own: Identity, transport: Transport, overdue: Duration, seed: [u8; 32]) -> Self {
-        Self { own, transport, overdue, chances: Mutex::new(StdRng::from_seed(seed)), losses: OnceLock::new() }
+        let chances = Mutex::new(StdRng::from_seed(seed));
+        Self { own, transport, overdue, chances, losses: OnceLock::new(), missed: Mutex::default() }
+    }
+
+    fn tell(&self, target: u64, loss: Loss) {
+        if let Some(listener) = self.losses.get() {
+            listener(target, loss);
+        }
+    }
+
+    /// Looks a few times in a moment whether somebody takes connections where a node was.
+    async fn look_for(self: Arc<Self>, target: u64, node: QuorumNode) {
+        if !self.missed.lock().insert(target) {
+            return;
+        }
+        for _ in 0..LOOKS {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if !tokio::time::timeout(LOOK, self.is_refused(&node)).await.unwrap_or(false) {
+                break;
+            }
+            self.tell(target, Loss::Refused);
+        }
+        self.missed.lock().remove(&target);
+    }
+
+    /// Whether nobody takes connections at any of a node's addresses.
+    async fn is_refused(&self, node: &QuorumNode) -> bool {
+        for endpoint in &node.endpoints {
+            let connected = self.transport.connect(&endpoint.host, endpoint.port).await;
+            if connected.err().is_none_or(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
+                return false;
+            }
+        }
+        !node.endpoints.is_empty()
     }
 }
 
@@ -151,12 +191,14 @@ impl Lane {
         }
     }
 
-    /// The node has ended the connection, or takes none: it may be gone.
-    fn lost(&self) {
-        if self.target < UNKNOWN_NODE
-            && let Some(listener) = self.shared.losses.get()
-        {
-            listener(self.target);
+    /// The node has ended the connection, or takes none: it may be gone. Who was there a moment ago is looked for.
+    fn lost(&self, node: &QuorumNode, loss: Loss) {
+        if self.target >= UNKNOWN_NODE {
+            return;
+        }
+        self.shared.tell(self.target, loss);
+        if loss == Loss::Ended {
+            tokio::spawn(self.shared.clone().look_for(self.target, node.clone()));
         }
     }
 
@@ -168,7 +210,7 @@ impl Lane {
                 Ok(stream) => stream,
                 Err(error) => {
                     if error.kind() == io::ErrorKind::ConnectionRefused {
-                        self.lost();
+                        self.lost(node, Loss::Refused);
                     }
                     refusal = format!("{}:{}: {error}", endpoint.host, endpoint.port);
                     continue;
@@ -240,7 +282,7 @@ impl Lane {
                 read = talk.read.read(&mut received) => match read {
                     Ok(0) => {
                         let idle = talk.waiting.is_empty();
-                        self.lost();
+                        self.lost(&node, Loss::Ended);
                         // It was idle: that is no failure.
                         if idle {
                             return (None, None);
@@ -249,7 +291,7 @@ impl Lane {
                     }
                     Ok(_) => if let Err(fault) = talk.take_answers(&mut received) { break fault.to_string() },
                     Err(error) => {
-                        self.lost();
+                        self.lost(&node, Loss::Ended);
                         break error.to_string();
                     }
                 },

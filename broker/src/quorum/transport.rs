@@ -1,8 +1,10 @@
-//! Carries requests of the controller to other nodes, over two connections to each: one for Raft, one for what the leader is asked, so
-//! that a request that takes its time holds up no heartbeat.
+//! Carries requests of the controller to other nodes. Answers on a connection come in order, so a request that takes its time holds up those
+//! behind it: Raft has a connection of its own, so have heartbeats of brokers, and what else the leader is asked goes over the
+//! one of a few connections on which least is under way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +34,48 @@ const ONE_PIECE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Use {
     Raft,
-    Calls,
+    Heartbeats,
+    Calls(u8),
+}
+
+/// Connections to a node for what takes its time.
+const CALLS: u8 = 3;
+/// Connections to a node, of any use.
+const LANES: usize = 2 + CALLS as usize;
+
+impl Use {
+    /// What a request may go over.
+    fn of(request: &QuorumRequest) -> Vec<Self> {
+        match request {
+            QuorumRequest::Call(call) if call.is_of_life() => vec![Self::Heartbeats],
+            QuorumRequest::Call(_) => (0..CALLS).map(Self::Calls).collect(),
+            _ => vec![Self::Raft],
+        }
+    }
+}
+
+/// The way to a connection's task.
+#[derive(Clone)]
+struct Entrance {
+    sender: mpsc::Sender<Outgoing>,
+    /// Requests that are not answered yet.
+    under_way: Arc<AtomicUsize>,
+}
+
+/// A request that is not answered yet.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn on(entrance: &Entrance) -> Self {
+        entrance.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(entrance.under_way.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The way to all other nodes. Connections are made when there is something to send.
@@ -42,7 +85,7 @@ pub(crate) struct Peers {
 
 struct Inner {
     shared: Arc<Shared>,
-    lanes: Mutex<HashMap<(u64, Use), mpsc::Sender<Outgoing>>>,
+    lanes: Mutex<HashMap<(u64, Use), Entrance>>,
     /// Where the tasks of connections run.
     runtime: Handle,
 }
@@ -56,31 +99,39 @@ impl Peers {
 }
 
 impl Inner {
-    fn lane(&self, target: u64, of: Use) -> Option<mpsc::Sender<Outgoing>> {
+    /// The connection of these on which least is under way, and the request that will be: the first one that has nothing to do, also where
+    /// it is not there yet.
+    fn lane(&self, target: u64, uses: &[Use]) -> Option<(mpsc::Sender<Outgoing>, UnderWay)> {
         let mut lanes = self.lanes.lock();
-        if let Some(lane) = lanes.get(&(target, of)) {
-            return Some(lane.clone());
+        let under_way = |of: &Use| {
+            let entrance = lanes.get(&(target, *of));
+            entrance.map_or(0, |entrance| entrance.under_way.load(Ordering::Relaxed))
+        };
+        let of = *uses.iter().min_by_key(|of| under_way(of))?;
+        if let Some(entrance) = lanes.get(&(target, of)) {
+            return Some((entrance.sender.clone(), UnderWay::on(entrance)));
         }
-        if lanes.len() >= 2 * MAX_NODES {
+        if lanes.len() >= LANES * MAX_NODES {
             return None;
         }
         let (sender, queue) = mpsc::channel(QUEUE);
         let lane = Lane { target, shared: self.shared.clone(), queue, complaint: Complaint::default() };
         self.runtime.spawn(lane.run());
-        lanes.insert((target, of), sender.clone());
-        Some(sender)
+        let entrance = Entrance { sender, under_way: Arc::default() };
+        let way = (entrance.sender.clone(), UnderWay::on(&entrance));
+        lanes.insert((target, of), entrance);
+        Some(way)
     }
 
     async fn ask(
         &self,
         target: u64,
         node: &QuorumNode,
-        (kind, body): (RequestKind, Bytes),
+        (kind, body, uses): (RequestKind, Bytes, &[Use]),
         deadline: Duration,
     ) -> Result<WireResponse, NoAnswer> {
-        let of = if kind == RequestKind::Call { Use::Calls } else { Use::Raft };
         let not_sent = |reason: &str| NoAnswer { reason: reason.to_owned(), sent: false };
-        let lane = self.lane(target, of).ok_or_else(|| not_sent("there are too many nodes"))?;
+        let (lane, _under_way) = self.lane(target, uses).ok_or_else(|| not_sent("there are too many nodes"))?;
         let (reply, answer) = oneshot::channel();
         let outgoing = Outgoing { key: Key::Quorum(kind), body, node: node.clone(), deadline, reply };
         lane.try_send(outgoing).map_err(|_| not_sent("too many requests wait for the node"))?;
@@ -102,8 +153,8 @@ impl Inner {
             return self.send_snapshot(target, node, (vote, meta, data), deadline).await;
         }
         let encoded = wire::encode_request(&request);
-        let encoded = encoded.map_err(|fault| NoAnswer { reason: fault.to_string(), sent: false })?;
-        match self.ask(target, node, encoded, deadline).await? {
+        let (kind, body) = encoded.map_err(|fault| NoAnswer { reason: fault.to_string(), sent: false })?;
+        match self.ask(target, node, (kind, body, &Use::of(&request)), deadline).await? {
             WireResponse::Whole(response) => Ok(response),
             WireResponse::Piece(_) => Err(strange(true)),
         }
@@ -128,7 +179,7 @@ impl Inner {
             let piece = Piece { vote, meta: meta.clone(), offset, total, bytes };
             let body = wire::encode_piece(&piece).map_err(|fault| failed(fault.to_string()))?;
             let time = deadline.max(ONE_PIECE);
-            match self.ask(target, node, (RequestKind::SnapshotPiece, body), time).await? {
+            match self.ask(target, node, (RequestKind::SnapshotPiece, body, &[Use::Raft]), time).await? {
                 WireResponse::Whole(response) => return Ok(response),
                 WireResponse::Piece(PieceAnswer::Next(next)) if next < total => offset = next,
                 WireResponse::Piece(PieceAnswer::Next(next)) => {

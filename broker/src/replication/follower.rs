@@ -7,7 +7,7 @@
 //! **Truncation** is by epoch, never to the high watermark (KIP-101): the leader names the newest epoch up to the asked one that it
 //! has, and where that ends. The follower cuts to where both agree, step by step if it does not know that epoch (KIP-279). It never
 //! cuts below the high watermark it knows: a leader that lacks committed records is wrong, and the partition stops here instead
-//! (invariant 2).
+//! (invariant 2). Only where somebody has elected a leader that may lack some does it cut what its log has of the time before.
 //!
 //! **High watermark and log start** are the leader's, as far as this log reaches, and only of an answer that proved that the logs agree
 //! (KAFKA-14704).
@@ -89,6 +89,14 @@ pub enum Step {
     Append(Range<usize>),
     /// Cut the log to end at this offset.
     Truncate(i64),
+    /// Cut the log to end at this offset, or begin there, after an unclean election: what was committed of that, up to the high watermark at
+    /// least, is lost.
+    CutAfterUnclean {
+        /// New end.
+        offset: i64,
+        /// What was known to be committed.
+        high_watermark: i64,
+    },
     /// Empty the log; it begins at this offset.
     StartOver(i64),
     /// Stop the partition and tell people.
@@ -131,6 +139,7 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Follower {
     leader_epoch: i32,
+    unclean_epoch: i32,
     high_watermark: i64,
     phase: Phase,
     failures: u32,
@@ -141,7 +150,14 @@ impl Follower {
     /// Follows the leader of an epoch. `high_watermark` is what this node knows from before; `max_pause` is
     /// `replica.fetch.backoff.ms`.
     pub fn new(leader_epoch: i32, high_watermark: i64, max_pause: Duration) -> Self {
-        Self { leader_epoch, high_watermark, phase: Phase::Fetching, failures: 0, max_pause }
+        Self { leader_epoch, unclean_epoch: -1, high_watermark, phase: Phase::Fetching, failures: 0, max_pause }
+    }
+
+    /// Somebody has elected the leader of `unclean_epoch` although it might lack committed records; -1 for nobody.
+    #[must_use]
+    pub fn after_unclean(mut self, unclean_epoch: i32) -> Self {
+        self.unclean_epoch = unclean_epoch;
+        self
     }
 
     /// What is known to be committed.
@@ -238,9 +254,17 @@ impl Follower {
         if end_offset < 0 || offset >= log.end() {
             return self.pause(now);
         }
-        if offset < self.high_watermark {
+        let high_watermark = self.high_watermark;
+        // A log that has followed the leader of that epoch, or one after it, knows what has been committed since.
+        let is_older = log.last_epoch().is_some_and(|last| last < self.unclean_epoch);
+        if is_older {
+            self.high_watermark = high_watermark.min(offset);
+            (self.phase, self.failures) = (Phase::Fetching, 0);
+            return Step::CutAfterUnclean { offset, high_watermark };
+        }
+        if offset < high_watermark {
             self.phase = Phase::Stopped;
-            return Step::Stop(Halt::BelowHighWatermark { offset, high_watermark: self.high_watermark });
+            return Step::Stop(Halt::BelowHighWatermark { offset, high_watermark });
         }
         (self.phase, self.failures) = (Phase::Fetching, 0);
         if offset < log.start() { Step::StartOver(offset) } else { Step::Truncate(offset) }

@@ -8,7 +8,8 @@
 //!
 //! **ISR.** A replica that has not caught up for `replica.lag.time.max.ms` leaves; one that has reached the high watermark and the
 //! begin of this leader's epoch joins, if the controller would have it: not fenced, not stopping, and the same process that fetched
-//! (KIP-903). Both are proposals: what counts is what the controller answers. See `isr.rs`.
+//! (KIP-903). Both are proposals: what counts is what the controller answers. See `isr.rs`. A leader whose own disk takes a quarter of
+//! that time for what the others have synced leaves, too, if they can do without it: then one of them leads.
 //!
 //! A leader lives for one leader epoch. Whoever is deposed drops it, and with it everybody who waits for it.
 
@@ -28,7 +29,7 @@ pub fn has_diverged(offset: i64, last_epoch: i32, (epoch, end_offset): (i32, i64
 }
 
 /// Broker epoch of a replica that did not say which process it is.
-const UNKNOWN_EPOCH: i64 = -1;
+pub(crate) const UNKNOWN_EPOCH: i64 = -1;
 
 /// What the metadata says of a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +108,17 @@ impl Effects {
     }
 }
 
+/// How far a follower is, for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowerState {
+    /// The broker.
+    pub node: i32,
+    /// End of what it vouches for.
+    pub end: i64,
+    /// When it had last caught up; `None` for never.
+    pub caught_up: Option<Duration>,
+}
+
 /// What the leader knows of one follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Follower {
@@ -167,7 +179,12 @@ pub struct Leader {
     max_lag: Duration,
     followers: BTreeMap<i32, Follower>,
     isr: IsrState,
+    /// All others in sync had synced up to here then, and this node had not.
+    behind: Option<(i64, Duration)>,
 }
+
+/// In this part of `replica.lag.time.max.ms` a leader syncs what all others have synced, or gives up.
+const SLOW: u32 = 4;
 
 impl Leader {
     /// Becomes leader of `replicas`, whose ends are unknown until they fetch.
@@ -182,6 +199,7 @@ impl Leader {
             max_lag: start.max_lag,
             followers: BTreeMap::new(),
             isr: IsrState::new(replicas.partition_epoch, replicas.isr),
+            behind: None,
         };
         leader.set_followers(replicas, now);
         let moved = leader.advance();
@@ -211,6 +229,20 @@ impl Leader {
     /// Replicas that the controller knows to be in sync, the leader included.
     pub fn in_sync(&self) -> usize {
         self.isr.committed().len()
+    }
+
+    /// Those replicas.
+    pub fn isr(&self) -> &[i32] {
+        self.isr.committed()
+    }
+
+    /// Followers in sync that vouched for everything below `offset`.
+    pub fn followers_with(&self, offset: i64) -> impl Iterator<Item = FollowerState> + '_ {
+        let in_sync = self.followers.iter().filter(|(id, _)| self.isr().contains(id));
+        in_sync.filter_map(move |(id, follower)| {
+            let end = follower.end.filter(|end| *end >= offset)?;
+            Some(FollowerState { node: *id, end, caught_up: follower.caught_up })
+        })
     }
 
     /// In-sync replicas that an append with `acks=all` needs: `min.insync.replicas`, but no more than there are replicas, or a
@@ -312,9 +344,33 @@ impl Leader {
             let follower = self.followers.get(id);
             follower.is_some_and(|follower| !follower.keeps_up(log_end, self.max_lag, now))
         };
-        let (out, left): (Vec<i32>, Vec<i32>) = self.isr.committed().iter().partition(|id| lags(id));
+        let (mut out, mut left): (Vec<i32>, Vec<i32>) = self.isr.committed().iter().partition(|id| lags(id));
+        if self.is_slow(&left, now) && left.iter().all(|id| self.may_follow_alone(*id, standing(*id))) {
+            out.extend(left.extract_if(.., |id| *id == self.node));
+        }
         let proposal = (!out.is_empty() && !self.isr.is_pending()).then(|| self.propose(&left, None));
         Effects { high_watermark: self.advance(), proposal }
+    }
+
+    /// Whether this node's disk has not taken for long what those of all others in sync have, and there are enough of them.
+    fn is_slow(&mut self, in_sync: &[i32], now: Duration) -> bool {
+        let others = in_sync.iter().filter(|id| **id != self.node);
+        let ends: Vec<i64> =
+            others.map(|id| self.followers.get(id).and_then(|follower| follower.end).unwrap_or(-1)).collect();
+        let end =
+            ends.iter().min().copied().filter(|end| *end > self.durable_end && ends.len() >= self.needed_in_sync());
+        match (self.behind.filter(|(goal, _)| *goal > self.durable_end), end) {
+            (Some((_, since)), Some(_)) => now.saturating_sub(since) >= self.max_lag / SLOW,
+            (_, end) => {
+                self.behind = end.map(|end| (end, now));
+                false
+            }
+        }
+    }
+
+    /// Whether a replica can do without this node: it is this node, or one that may be in sync.
+    fn may_follow_alone(&self, id: i32, standing: Option<Standing>) -> bool {
+        id == self.node || self.followers.get(&id).is_some_and(|follower| follower.is_eligible(standing))
     }
 
     fn propose(&mut self, isr: &[i32], added: Option<i32>) -> IsrProposal {

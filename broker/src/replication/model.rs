@@ -15,7 +15,7 @@ mod world;
 
 pub(super) use log::{ModelLog, Record, spans};
 use search::{Found, search, walk};
-use world::{Budget, Fault, Fetches, Scope, World};
+use world::{Budget, Disks, Fault, Fetches, Scope, World};
 
 /// States of an exhaustive search at most: no scope may outgrow the time tests have.
 const MAX_STATES: usize = 100_000;
@@ -27,7 +27,10 @@ fn exhaustive(min_insync: usize, nodes: i32, fetches: Fetches, budget: Budget, a
     // Without crashes nobody has anything to remember.
     let remembering: &[bool] = if budget.crashes > 0 { &[false, true] } else { &[false] };
     for &remembers in remembering {
-        search_all(Scope { min_insync, synced: true, nodes, fetches, budget, remembers, fault: None }, at_least);
+        search_all(
+            Scope { min_insync, disks: Disks::Synced, nodes, fetches, budget, remembers, fault: None },
+            at_least,
+        );
     }
 }
 
@@ -83,6 +86,21 @@ fn three_replicas() {
     exhaustive(2, 3, Fetches::AtOnce, Budget { fences: 1, ..ONCE }, 1_000);
 }
 
+/// `min.insync.replicas` less one may come back without records that they had acknowledged.
+#[test]
+fn lossy_crashes() {
+    for disks in [Disks::Cached, Disks::Replaced] {
+        for (nodes, budget) in [
+            (2, Budget { crashes: 1, fences: 1, ..ONCE }),
+            (2, Budget { appends: 2, crashes: 1, ..ONCE }),
+            (3, Budget { crashes: 1, ..ONCE }),
+        ] {
+            let fetches = Fetches::AtOnce;
+            search_all(Scope { min_insync: 2, disks, nodes, fetches, budget, remembers: false, fault: None }, 500);
+        }
+    }
+}
+
 /// Deep rather than everything: long random histories with plenty of everything.
 #[test]
 fn long_histories() {
@@ -91,7 +109,7 @@ fn long_histories() {
         for fetches in [Fetches::AtOnce, Fetches::Late] {
             for seed in 0..150 {
                 let remembers = seed % 2 == 0;
-                let scope = Scope { min_insync, synced: true, nodes, fetches, budget, remembers, fault: None };
+                let scope = Scope { min_insync, disks: Disks::Synced, nodes, fetches, budget, remembers, fault: None };
                 if let Some((what, trace)) = walk(World::new(scope), seed, 120) {
                     panic!("seed {seed}: {what}\n{trace}");
                 }

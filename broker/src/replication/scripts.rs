@@ -145,7 +145,7 @@ impl Script {
             "log" => self.log = log(args),
             "follow" => {
                 let follower = Follower::new(args.or("epoch", 1), args.or("high-watermark", 0), Duration::from_secs(1));
-                self.follower = Some(follower);
+                self.follower = Some(follower.after_unclean(args.or("unclean", -1)));
             }
             "sync" => self.log.durable = self.log.records.len(),
             "ask" => return self.ask(),
@@ -181,6 +181,10 @@ impl Script {
             Step::Truncate(end) => {
                 self.log.cut(end);
                 format!("truncates to {end}")
+            }
+            Step::CutAfterUnclean { offset, high_watermark } => {
+                self.log.cut(offset);
+                format!("cuts to {offset} after an unclean election; {high_watermark} was committed")
             }
             Step::StartOver(start) => {
                 self.log = ModelLog { start, ..ModelLog::default() };

@@ -30,8 +30,9 @@ impl View {
     }
 
     fn directories(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let dirs = &self.node.dirs;
-        let failed = dirs.iter().filter(|dir| dir.health().is_poisoned()).count();
+        let dirs = self.node.directories.open();
+        let failed =
+            dirs.iter().filter(|dir| dir.health().is_poisoned()).count() + self.node.directories.failed().len();
         let full = dirs.iter().filter(|dir| !dir.health().has_room()).count();
         gauges(
             encoder,
@@ -70,7 +71,7 @@ impl View {
 
     /// Where readers found records.
     fn reads(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counts: Vec<_> = self.node.dirs.iter().map(|dir| dir.resources().read_counts()).collect();
+        let counts: Vec<_> = self.node.directories.open().iter().map(|dir| dir.resources().read_counts()).collect();
         let help = "Bytes of records read: from memory, sent from the page cache, loaded from files.";
         let mut metric = Metric::counter(encoder, "goatq_log_read_bytes", help)?;
         metric.count(&[("from", "memory")], counts.iter().map(|counts| counts.tail_bytes).sum())?;
@@ -80,7 +81,7 @@ impl View {
 
     /// Syncs to disk: `commits / turns` logs shared a turn.
     fn commits(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let stats: Vec<_> = self.node.dirs.iter().map(|dir| dir.commit().stats()).collect();
+        let stats: Vec<_> = self.node.directories.open().iter().map(|dir| dir.commit().stats()).collect();
         let counters = [
             (
                 "kafka_log_logflushstats_logflushrateandtimems_count",

@@ -1,23 +1,11 @@
-//! Operations that wait, fetch sessions, and what a node that replicates nothing can say of replication.
+//! Operations that wait, fetch sessions, and how far replicas are behind.
 
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::{View, count, gauges};
+use super::{MAX_PARTITIONS, View, count, gauges};
 use crate::metrics::encode::Metric;
-
-/// Counters of replication. A cluster of one node has none to do, so they stay at zero; dashboards and alerts ask for them.
-const NEVER: [(&str, &str); 8] = [
-    ("kafka_server_replicamanager_isrshrinks", "Replicas that fell out of sync."),
-    ("kafka_server_replicamanager_isrexpands", "Replicas that came back into sync."),
-    ("kafka_server_replicamanager_failedisrupdates", "Changes of the in-sync set that failed."),
-    ("kafka_server_brokertopicmetrics_replicationbytesin", "Bytes read from leaders."),
-    ("kafka_server_brokertopicmetrics_replicationbytesout", "Bytes sent to followers."),
-    ("kafka_server_brokertopicmetrics_reassignmentbytesin", "Bytes read by replicas on the move."),
-    ("kafka_server_brokertopicmetrics_reassignmentbytesout", "Bytes sent to replicas on the move."),
-    ("kafka_controller_controllerstats_uncleanleaderelections", "Leaders elected out of sync."),
-];
 
 impl View {
     pub(super) fn waiting(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -41,7 +29,6 @@ impl View {
             &[
                 (&number, "Fetch sessions.", count(sessions.sessions)),
                 (&partitions, "Partitions in fetch sessions.", count(sessions.partitions)),
-                ("kafka_server_replicafetchermanager_maxlag", "Records that a replica here is behind at most.", 0),
             ],
         )?;
         let evicted = format!("{cache}_incrementalfetchsessionevictions");
@@ -49,8 +36,34 @@ impl View {
         let looks = self.node.fetch.looks();
         Metric::counter(encoder, "goatq_fetch_partition_looks", "Looks of fetches at partitions.")?
             .count(&[], looks)?;
-        for (name, help) in NEVER {
-            Metric::counter(encoder, name, help)?.count(&[], 0)?;
+        let unclean = "kafka_controller_controllerstats_uncleanleaderelections";
+        Metric::counter(encoder, unclean, "Leaders elected out of sync by themselves.")?.count(&[], 0)?;
+        self.followers(encoder)
+    }
+
+    /// What is to come of what leaders have committed, and how fast throttled replicas are copied.
+    fn followers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let name = "kafka_server_fetcherlagmetrics_consumerlag";
+        let mut lags = Metric::gauge(encoder, name, "Committed records that a follower here lacks.")?;
+        let mut most = 0;
+        for (at, partition) in self.partitions.iter().enumerate() {
+            let Some(lag) = partition.lag() else { continue };
+            most = most.max(lag);
+            if at < MAX_PARTITIONS {
+                let (leader, index) = (partition.leader().0, partition.index().to_string());
+                let client = format!("ReplicaFetcherThread-0-{leader}");
+                lags.whole(&[("clientId", &client), ("topic", partition.topic()), ("partition", &index)], lag)?;
+            }
+        }
+        let name = "kafka_server_replicafetchermanager_maxlag";
+        Metric::gauge(encoder, name, "The most of them.")?.whole(&[("clientId", "Replica")], most)?;
+        let (throttles, now) = (&self.node.throttles, self.node.clock.monotonic());
+        let (sent, asked) = (throttles.leader().rate(now), throttles.follower().rate(now));
+        let help = "Bytes a second that throttled replicas are copied with.";
+        for (name, rate) in
+            [("kafka_server_leaderreplication_byte_rate", sent), ("kafka_server_followerreplication_byte_rate", asked)]
+        {
+            Metric::gauge(encoder, name, help)?.whole(&[], i64::try_from(rate).unwrap_or(i64::MAX))?;
         }
         Ok(())
     }

@@ -34,8 +34,10 @@ fn state(partitions: &PartitionRegistry) -> (usize, i64) {
 /// Notes the high watermarks of partitions that have replicas elsewhere. One without has no need of it: what is durable is committed.
 pub(crate) fn note<'a>(partitions: &PartitionRegistry, dirs: impl Iterator<Item = &'a LogDir>) {
     let all = partitions.all();
+    let replicated = all.iter().filter(|partition| partition.is_replicated());
+    let known: Vec<_> = replicated.map(|partition| (partition.log(), partition.high_watermark())).collect();
     for dir in dirs {
-        let replicated = all.iter().filter(|partition| partition.is_replicated());
-        dir.set_high_watermarks(replicated.map(|partition| (partition.log().name(), partition.high_watermark())));
+        let here = known.iter().filter(|(log, _)| log.dir().parent() == Some(dir.path()));
+        dir.set_high_watermarks(here.map(|(log, high_watermark)| (log.name(), *high_watermark)));
     }
 }

@@ -1,4 +1,5 @@
-//! A leader reports who is in sync with it. A reassignment ends with the report that all replicas are that it waits for.
+//! A leader reports who is in sync with it. A reassignment ends with the report that all replicas are that it waits for. A leader may
+//! report that it is not in sync itself, because its disk is slow: then another one leads.
 
 use std::borrow::Cow;
 
@@ -65,8 +66,8 @@ pub enum AlterPartitionError {
     /// A replica of the new ISR is fenced, about to stop, or was registered anew.
     #[error("Replica {0} is not eligible.")]
     Ineligible(i32),
-    /// The change was made, and with it a reassignment came to its end: there is another leader, or the same under a new epoch.
-    #[error("The change ended a reassignment, and there is a new leader epoch.")]
+    /// The change was made, and ended a reassignment or a leadership: there is another leader, or the same under a new epoch.
+    #[error("The change was made, and there is a new leader epoch.")]
     NewLeaderElected,
 }
 
@@ -103,8 +104,9 @@ impl Command for AlterPartition {
             };
             let answer = checked.and_then(|(topic, partition)| {
                 let isr: Vec<i32> = new.isr.iter().map(|(replica, _)| *replica).collect();
-                let change = Change::of(partition, cx.min_insync(&topic.name)).in_sync(isr);
-                let change = change.completed(|replica| cx.image.brokers.may_lead(replica));
+                let may_lead = |replica| cx.image.brokers.may_lead(replica);
+                let change = Change::of(partition, cx.min_insync(&topic.name)).in_sync(isr, may_lead);
+                let change = change.completed(may_lead);
                 let (isr, leads_anew) = (change.isr().to_vec(), change.leads_anew());
                 // A new partition epoch in any case: what was proposed before is outdated.
                 let same = PartitionChangeRecord {
@@ -134,7 +136,13 @@ type Found<'a> = (&'a TopicImage, &'a PartitionImage);
 fn check<'a>(image: &'a MetadataImage, broker: i32, new: &NewIsr) -> Result<Found<'a>, AlterPartitionError> {
     let topic = image.topics.by_id(&new.topic_id).ok_or(AlterPartitionError::UnknownTopic)?;
     let partition = topic.partition(new.partition).ok_or(AlterPartitionError::UnknownPartition)?;
-    let epoch_of = |replica| image.brokers.get(replica).filter(|broker| broker.may_lead()).map(|broker| broker.epoch);
+    let epoch_of = |replica| {
+        image
+            .brokers
+            .get(replica)
+            .filter(|broker| broker.may_lead() && !partition.is_lost(replica))
+            .map(|broker| broker.epoch)
+    };
     check_isr(partition, broker, new, epoch_of)?;
     Ok((topic, partition))
 }
@@ -161,8 +169,11 @@ pub fn check_isr(
     if new.partition_epoch < partition.partition_epoch {
         return Err(AlterPartitionError::InvalidUpdateVersion(partition.partition_epoch));
     }
-    if !new.isr.iter().any(|(replica, _)| *replica == partition.leader) {
-        return Err(AlterPartitionError::Invalid("The ISR must have the leader in it.".into()));
+    let gives_up = !new.isr.iter().any(|(replica, _)| *replica == partition.leader);
+    if gives_up && (new.isr.is_empty() || new.isr.iter().any(|(replica, _)| !partition.isr.contains(replica))) {
+        return Err(AlterPartitionError::Invalid(
+            "The ISR must have the leader in it, or others that were in it before.".into(),
+        ));
     }
     let mut seen = std::collections::BTreeSet::new();
     for (replica, epoch) in &new.isr {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision};
 use crate::{
-    election::Change,
+    election::{Change, Returning},
     feature::KRAFT_VERSION,
-    image::{BrokerImage, Endpoint, MetadataImage},
+    image::{BrokerImage, Endpoint, LOST_DIRECTORY, MetadataImage},
     record::{
         BrokerChangeRecord, EndpointPart, FeaturePart, MetadataRecord, RegisterBrokerRecord, UnregisterBrokerRecord,
     },
@@ -53,6 +53,9 @@ pub struct RegisterBroker {
     pub cluster_id: Option<ByteString>,
     /// An id that the process made up when it started. Registering twice with the same one is one registration.
     pub incarnation: Uuid,
+    /// The epoch of the registration whose place it takes, as far as the process knows: that of the last life of the broker, -1 for
+    /// none. What an earlier life sent may come late, and must not take the place of the one that lives. `None`: whatever there is.
+    pub replaces: Option<i64>,
     /// Where it is reached.
     pub endpoints: Vec<Endpoint>,
     /// `broker.rack`.
@@ -61,9 +64,24 @@ pub struct RegisterBroker {
     pub features: BTreeMap<ByteString, (i16, i16)>,
     /// Ids of its log directories that are in order.
     pub log_dirs: Vec<Uuid>,
+    /// What each of its directories that is not new says of the processes before this one.
+    pub before: Vec<EarlierLives>,
     /// Whether it starts fenced, to be let serve by [`ChangeBroker`] once it has caught up. A node that has the metadata log
     /// itself has caught up when this is answered and may start at once.
     pub fenced: bool,
+}
+
+/// What a log directory of a broker says of the processes that used it (KIP-966). Kafka tells the broker epoch that the last one wrote down
+/// when it ended in order. Names that processes make up, and write down before they register with them, can be told from one
+/// another after a crash, too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierLives {
+    /// The directory.
+    pub directory: Uuid,
+    /// Incarnations that it knows.
+    pub incarnations: Vec<Uuid>,
+    /// Whether the last process that used it ended in order.
+    pub ended_in_order: bool,
 }
 
 /// Why a broker is not registered.
@@ -72,6 +90,15 @@ pub enum RegisterBrokerError {
     /// A negative id.
     #[error("{0} cannot be the id of a broker.")]
     Id(i32),
+    /// It was to take the place of another registration than there is: it is late, or the process knows too little and has to
+    /// register again with what it learns from this.
+    #[error("Another process of broker {id} is registered, with epoch {current}.")]
+    Duplicate {
+        /// The broker.
+        id: i32,
+        /// The epoch of the registration that there is.
+        current: i64,
+    },
     /// Of another cluster.
     #[error("This is cluster {expected}; the broker belongs to {given}.")]
     Cluster {
@@ -110,17 +137,26 @@ impl Command for RegisterBroker {
             return Decision::unchanged(Err(error));
         }
         if let Some(present) = cx.image.brokers.get(self.id)
-            && present.incarnation == self.incarnation
+            && (present.incarnation == self.incarnation || self.replaces.is_some_and(|known| known != present.epoch))
         {
-            return Decision::unchanged(Ok(present.epoch));
+            let (id, current) = (self.id, present.epoch);
+            let same = present.incarnation == self.incarnation;
+            return Decision::unchanged(same.then_some(current).ok_or(RegisterBrokerError::Duplicate { id, current }));
         }
         let epoch = cx.image.next_broker_epoch;
         let id = self.id;
         let fenced = self.fenced;
-        let mut records: Vec<MetadataRecord> = vec![self.into_record(epoch).into()];
+        let mut records: Vec<MetadataRecord> = vec![self.clone().into_record(epoch).into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
         let alive = |replica: i32| if replica == id { !fenced } else { cx.image.brokers.may_lead(replica) };
-        records.extend(changes(cx, id, |change| change.restarted(id, others).ready(alive).completed(alive)));
+        records.extend(changes(cx, id, |change, topic| {
+            let change = match self.returning(cx.image, change.directory(id)) {
+                Some(Returning::Torn) if cx.is_synced(topic) => change.restarted(id, Returning::Complete, others),
+                Some(returning) => change.restarted(id, returning, others),
+                None => change.in_directory(id, LOST_DIRECTORY).gone(id, others),
+            };
+            change.ready(alive).completed(alive)
+        }));
         Decision { records, response: Ok(epoch) }
     }
 }
@@ -159,6 +195,38 @@ impl RegisterBroker {
         Ok(())
     }
 
+    /// What the broker still has of a replica in `directory` of what the last process registered under its id had of it; `None` if
+    /// it has not got the directory.
+    fn returning(&self, image: &MetadataImage, directory: Uuid) -> Option<Returning> {
+        let last = image.brokers.get(self.id);
+        let registered: &[Uuid] = last.map_or(&[], |last| &last.log_dirs);
+        let back = |directory: &&Uuid| !registered.contains(directory) && self.lives(**directory).is_some();
+        let concerned: Vec<Uuid> = match directory {
+            // It may be in any that the last process had.
+            Uuid::ZERO => registered.to_vec(),
+            // It was in one that failed, and may be in any that is there again.
+            LOST_DIRECTORY => self.log_dirs.iter().filter(back).copied().collect(),
+            known => self.log_dirs.iter().filter(|has| **has == known).copied().collect(),
+        };
+        if concerned.is_empty() && !directory.is_zero() {
+            return None;
+        }
+        let Some(last) = last else { return Some(Returning::Unknown) };
+        let known =
+            |directory: &Uuid| self.lives(*directory).filter(|lives| lives.incarnations.contains(&last.incarnation));
+        let lives: Option<Vec<&EarlierLives>> = concerned.iter().map(known).collect();
+        Some(match lives {
+            None => Returning::Unknown,
+            Some(lives) if lives.iter().all(|lives| lives.ended_in_order) => Returning::Complete,
+            Some(_) => Returning::Torn,
+        })
+    }
+
+    fn lives(&self, directory: Uuid) -> Option<&EarlierLives> {
+        let is_here = self.log_dirs.contains(&directory);
+        self.before.iter().find(|lives| is_here && lives.directory == directory)
+    }
+
     fn into_record(self, broker_epoch: i64) -> RegisterBrokerRecord {
         let endpoint = |endpoint: Endpoint| EndpointPart {
             listener: endpoint.listener,
@@ -176,6 +244,7 @@ impl RegisterBroker {
             fenced: self.fenced,
             in_controlled_shutdown: false,
             log_dirs: self.log_dirs,
+            cordoned_dirs: Vec::new(),
         }
     }
 }
@@ -225,9 +294,9 @@ impl Command for ChangeBroker {
             let alive = |replica: i32| {
                 if replica == id { !broker.in_controlled_shutdown } else { cx.image.brokers.may_lead(replica) }
             };
-            records.extend(changes(cx, id, |change| change.ready(alive).completed(alive)));
+            records.extend(changes(cx, id, |change, _| change.ready(alive).completed(alive)));
         } else {
-            records.extend(changes(cx, id, |change| change.gone(id, others).completed(others)));
+            records.extend(changes(cx, id, |change, _| change.gone(id, others).completed(others)));
         }
         Decision { records, response: Ok(()) }
     }
@@ -251,20 +320,24 @@ impl Command for UnregisterBroker {
         let mut records: Vec<MetadataRecord> =
             vec![UnregisterBrokerRecord { broker_id: id, broker_epoch: broker.epoch }.into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
-        records.extend(changes(cx, id, |change| change.gone(id, others).completed(others)));
+        records.extend(changes(cx, id, |change, _| change.gone(id, others).completed(others)));
         Decision { records, response: Ok(()) }
     }
 }
 
 /// What changes in the partitions that have a replica on a broker.
-fn changes(cx: &Context<'_>, broker: i32, change: impl Fn(Change<'_>) -> Change<'_>) -> Vec<MetadataRecord> {
+pub(super) fn changes(
+    cx: &Context<'_>,
+    broker: i32,
+    change: impl for<'a> Fn(Change<'a>, &str) -> Change<'a>,
+) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     for topic in cx.image.topics.iter() {
         let concerned = (0..).zip(&topic.partitions).filter(|(_, partition)| partition.replicas.contains(&broker));
         let mut min_insync = None;
         for (number, partition) in concerned {
             let min_insync = *min_insync.get_or_insert_with(|| cx.min_insync(&topic.name));
-            let record = change(Change::of(partition, min_insync)).record(topic.id, number);
+            let record = change(Change::of(partition, min_insync), &topic.name).record(topic.id, number);
             records.extend(record.map(MetadataRecord::from));
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Command, Context, Decision, MAX_PARTITIONS_PER_REQUEST};
 use crate::{
+    balance::drained,
     image::MetadataImage,
     placement::{self, AssignmentError, PlacementError},
     record::{MetadataRecord, PartitionRecord},
@@ -130,11 +131,11 @@ fn add(
     let replicas = match &topic.assignments {
         Some(assignments) => {
             for replicas in assignments {
-                placement::check_assignment(&cx.image.brokers, replicas, Some(factor))?;
+                placement::check_assignment(&cx.image.brokers, &[], replicas, Some(factor))?;
             }
             assignments.clone()
         }
-        None => placement::place(&cx.image.brokers, added, factor, cx.entropy)?,
+        None => placement::place(&cx.image.brokers, &drained(&cx.image.configs), added, factor, cx.entropy)?,
     };
     (current..)
         .zip(replicas)

@@ -109,7 +109,7 @@ fn reassign<'a>(
         None if !partition.is_reassigning() => return Err(ReassignError::NotInProgress),
         None => Reassigned::back(partition),
         Some(target) => {
-            placement::check_assignment(brokers, target, None)?;
+            placement::check_assignment(brokers, &partition.replicas, target, None)?;
             let from = partition.target_replicas().len();
             if !allow_factor_change && from != target.len() {
                 return Err(ReassignError::FactorChanges { from, to: target.len() });

@@ -15,6 +15,7 @@ use super::{
     partitions::new_partition,
 };
 use crate::{
+    balance::drained,
     image::{ConfigResource, TopicImage},
     placement::{self, AssignmentError, PlacementError},
     record::{MetadataRecord, RemoveTopicRecord, TopicRecord},
@@ -262,7 +263,7 @@ fn replicas(topic: &NewTopic, cx: &mut Context<'_>) -> Result<Vec<Vec<i32>>, Cre
         partitions => partitions,
     };
     let partitions = usize::try_from(partitions).ok().filter(|count| *count > 0).ok_or(CreateTopicError::Partitions)?;
-    Ok(placement::place(&cx.image.brokers, partitions, factor, cx.entropy)?)
+    Ok(placement::place(&cx.image.brokers, &drained(&cx.image.configs), partitions, factor, cx.entropy)?)
 }
 
 fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateTopicError> {
@@ -275,7 +276,7 @@ fn assigned(topic: &NewTopic, cx: &Context<'_>) -> Result<Vec<Vec<i32>>, CreateT
     let mut by_number: BTreeMap<i32, &Vec<i32>> = BTreeMap::new();
     let mut factor = None;
     for assignment in &topic.assignments {
-        placement::check_assignment(&cx.image.brokers, &assignment.brokers, factor)?;
+        placement::check_assignment(&cx.image.brokers, &[], &assignment.brokers, factor)?;
         factor = Some(assignment.brokers.len());
         if by_number.insert(assignment.partition, &assignment.brokers).is_some() {
             return Err(AssignmentError::NotConsecutive.into());

@@ -11,6 +11,7 @@ fn partition(leader: i32, replicas: &[i32], isr: &[i32], elr: &[i32]) -> Partiti
         isr: isr.to_vec(),
         elr: elr.to_vec(),
         last_known_elr: Vec::new(),
+        unclean_epoch: -1,
         directories: vec![Uuid::ZERO; replicas.len()],
         adding_replicas: Vec::new(),
         removing_replicas: Vec::new(),
@@ -39,8 +40,10 @@ fn only_replicas_in_sync_lead_without_loss() {
     assert_eq!(elect(&of, |id| id != 2, Wanted::Any).leader, 3);
     assert_eq!(elect(&of, |id| id == 1, Wanted::Any).leader, NO_LEADER);
     assert_eq!(elect(&of, |id| id == 1, Wanted::Unclean), Elected { leader: 1, unclean: true });
-    let known = PartitionImage { last_known_elr: vec![3], ..partition(NO_LEADER, &[1, 2, 3], &[2], &[]) };
-    assert_eq!(elect(&known, |id| id != 2, Wanted::Unclean), Elected { leader: 3, unclean: true });
+    // Who was in sync last and lost its disk leads only where there is nobody else.
+    let lost = PartitionImage { last_known_elr: vec![1], ..partition(NO_LEADER, &[1, 2, 3], &[], &[]) };
+    assert_eq!(elect(&lost, all, Wanted::Unclean), Elected { leader: 2, unclean: true });
+    assert_eq!(elect(&lost, |id| id == 1, Wanted::Unclean), Elected { leader: 1, unclean: true });
 }
 
 #[test]
@@ -64,8 +67,12 @@ fn who_was_in_sync_last_stays_eligible() {
     let of = partition(1, &[1, 2, 3], &[1, 2], &[]);
     let record = Change::of(&of, 2).gone(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
     assert_eq!((record.leader, record.isr, record.elr), (NO_LEADER_CHANGE, Some(vec![1]), Some(vec![2])));
-    let restarted = Change::of(&of, 2).restarted(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
-    assert_eq!((restarted.isr, restarted.elr), (Some(vec![1]), None));
+    let restarted = |returning| Change::of(&of, 2).restarted(2, returning, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
+    let complete = restarted(Returning::Complete);
+    assert_eq!((complete.isr, complete.elr), (Some(vec![1]), Some(vec![2])));
+    for lossy in [Returning::Torn, Returning::Unknown] {
+        assert_eq!((restarted(lossy).isr, restarted(lossy).elr), (Some(vec![1]), None));
+    }
     // With one replica in sync being enough, the others are nothing special.
     let enough = Change::of(&of, 1).gone(2, |id| id != 2).record(Uuid::ZERO, 0).unwrap();
     assert_eq!((enough.isr, enough.elr), (Some(vec![1]), None));
@@ -74,10 +81,17 @@ fn who_was_in_sync_last_stays_eligible() {
 #[test]
 fn enough_in_sync_means_nobody_else_is_eligible() {
     let of = partition(1, &[1, 2, 3], &[1], &[2]);
-    let record = Change::of(&of, 2).in_sync(vec![1, 3]).record(Uuid::ZERO, 0).unwrap();
+    let record = Change::of(&of, 2).in_sync(vec![1, 3], all).record(Uuid::ZERO, 0).unwrap();
     assert_eq!((record.isr, record.elr), (Some(vec![1, 3]), Some(vec![])));
     let dead = Change::of(&of, 2).gone(1, |id| id == 2).record(Uuid::ZERO, 0).unwrap();
     assert_eq!((dead.leader, dead.isr, dead.elr), (2, Some(vec![2]), Some(vec![1])));
+}
+
+#[test]
+fn a_leader_that_leaves_the_isr_is_followed_by_another() {
+    let of = partition(1, &[1, 2, 3], &[1, 2, 3], &[]);
+    let record = Change::of(&of, 2).in_sync(vec![2, 3], |id| id != 2).record(Uuid::ZERO, 0).unwrap();
+    assert_eq!((record.leader, record.isr, record.unclean), (3, Some(vec![2, 3]), false));
 }
 
 #[test]
@@ -123,4 +137,26 @@ proptest! {
             prop_assert!(change.record(Uuid::ZERO, 0).unwrap().leader != NO_LEADER_CHANGE);
         }
     }
+}
+
+#[test]
+fn the_last_one_in_sync_comes_back() {
+    let restart = |of: &PartitionImage, returning| {
+        let change = Change::of(of, 2).restarted(1, returning, |id| id == 3).ready(|id| id != 2);
+        let record = change.record(Uuid::ZERO, 0).unwrap();
+        (record.leader, record.isr, record.elr, record.last_known_elr)
+    };
+    // It leads as before while it has everything, or nobody is known to have more.
+    let eligible = partition(NO_LEADER, &[1, 2, 3], &[1], &[2]);
+    let alone = partition(NO_LEADER, &[1, 2, 3], &[1], &[]);
+    assert_eq!(restart(&eligible, Returning::Complete), (1, None, None, None));
+    assert_eq!(restart(&alone, Returning::Complete), (1, None, None, None));
+    assert_eq!(restart(&alone, Returning::Torn), (1, None, None, None));
+    assert_eq!(restart(&partition(NO_LEADER, &[1], &[1], &[]), Returning::Unknown), (1, None, None, None));
+    // Who is eligible takes its place; nobody leads before that one is back.
+    for lossy in [Returning::Torn, Returning::Unknown] {
+        assert_eq!(restart(&eligible, lossy), (NO_LEADER_CHANGE, Some(vec![2]), Some(vec![]), None));
+    }
+    // An empty disk must not make the others cut what they have.
+    assert_eq!(restart(&alone, Returning::Unknown), (NO_LEADER_CHANGE, Some(vec![]), None, Some(vec![1])));
 }

@@ -106,12 +106,19 @@ pub struct BrokerImage {
     pub features: BTreeMap<ByteString, (i16, i16)>,
     /// Ids of its log directories that are in order.
     pub log_dirs: Vec<Uuid>,
+    /// Those of its log directories that get no new replicas (KIP-1066).
+    pub cordoned_dirs: Vec<Uuid>,
 }
 
 impl BrokerImage {
     /// Whether it may lead partitions.
     pub fn may_lead(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// Whether it gets no new replicas: all of its log directories are cordoned.
+    pub fn is_cordoned(&self) -> bool {
+        !self.cordoned_dirs.is_empty() && self.log_dirs.iter().all(|directory| self.cordoned_dirs.contains(directory))
     }
 
     /// The endpoint of a listener.

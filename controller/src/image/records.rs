@@ -44,6 +44,7 @@ fn broker_record(broker: &BrokerImage) -> RegisterBrokerRecord {
         fenced: broker.fenced,
         in_controlled_shutdown: broker.in_controlled_shutdown,
         log_dirs: broker.log_dirs.clone(),
+        cordoned_dirs: broker.cordoned_dirs.clone(),
     }
 }
 
@@ -63,6 +64,7 @@ fn topic_records(topic: &TopicImage) -> impl Iterator<Item = MetadataRecord> + '
             removing_replicas: partition.removing_replicas.clone(),
             elr: partition.elr.clone(),
             last_known_elr: partition.last_known_elr.clone(),
+            unclean_epoch: partition.unclean_epoch,
         }
         .into()
     });

@@ -11,6 +11,9 @@ use crate::topic_name;
 /// The leader of a partition that has none.
 pub const NO_LEADER: i32 = -1;
 
+/// The directory of a replica whose broker lost it to a failure of the disk, or never had it (KIP-858).
+pub const LOST_DIRECTORY: Uuid = Uuid::from_u128(1);
+
 /// One partition: who has it, who leads it, who is in sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionImage {
@@ -28,6 +31,8 @@ pub struct PartitionImage {
     pub elr: Vec<i32>,
     /// The last ISR member before the ISR became empty, at most one (KIP-966).
     pub last_known_elr: Vec<i32>,
+    /// The newest leader epoch that began with an unclean election, -1 for none: what was acknowledged before it may be lost.
+    pub unclean_epoch: i32,
     /// The log directory of each replica, in the order of `replicas`.
     pub directories: Vec<Uuid>,
     /// Replicas that a reassignment is adding.
@@ -40,6 +45,17 @@ impl PartitionImage {
     /// Whether some replica leads.
     pub fn has_leader(&self) -> bool {
         self.leader != NO_LEADER
+    }
+
+    /// The log directory of a replica; the zero id while its broker has not said.
+    pub fn directory(&self, replica: i32) -> Option<Uuid> {
+        let at = self.replicas.iter().position(|other| *other == replica)?;
+        self.directories.get(at).copied()
+    }
+
+    /// Whether the log directory of a replica failed: it cannot lead or be in sync, whatever its broker does.
+    pub fn is_lost(&self, replica: i32) -> bool {
+        self.directory(replica) == Some(LOST_DIRECTORY)
     }
 
     /// The replica that should lead when all are alive.

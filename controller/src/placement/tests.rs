@@ -18,6 +18,7 @@ fn brokers(of: &[(Option<u8>, bool)]) -> BrokersImage {
             in_controlled_shutdown: false,
             features: BTreeMap::new(),
             log_dirs: Vec::new(),
+            cordoned_dirs: Vec::new(),
         });
     }
     brokers
@@ -44,7 +45,7 @@ proptest! {
         seed: u64,
     ) {
         let brokers = brokers(&of);
-        let placed = place(&brokers, partitions, factor, &mut Entropy::from_number(seed));
+        let placed = place(&brokers, &BTreeSet::new(), partitions, factor, &mut Entropy::from_number(seed));
         if factor > of.len() {
             prop_assert_eq!(placed, Err(PlacementError::TooFewBrokers { wanted: factor, registered: of.len() }));
             return Ok(());
@@ -59,8 +60,13 @@ proptest! {
         let sizes = count(brokers.iter().map(|broker| broker.rack.clone()));
         for replicas in &placed {
             prop_assert_eq!(replicas.len(), factor);
-            prop_assert_eq!(check_assignment(&brokers, replicas, Some(factor)), Ok(()));
+            prop_assert_eq!(check_assignment(&brokers, &[], replicas, Some(factor)), Ok(()));
             prop_assert!(!brokers.get(replicas[0]).unwrap().fenced, "a fenced broker leads");
+            // A fenced broker gets what no other of its rack can.
+            for fenced in replicas.iter().filter(|id| brokers.get(**id).unwrap().fenced) {
+                let free = brokers.unfenced().find(|other| other.rack == rack_of(*fenced) && !replicas.contains(&other.id));
+                prop_assert!(free.is_none(), "{fenced} has it and not {free:?}");
+            }
             // No rack has two replicas more than another that still had a broker to give.
             let used = count(replicas.iter().map(|id| rack_of(*id)));
             let most = used.values().max().copied().unwrap_or(0);
@@ -69,7 +75,7 @@ proptest! {
                 prop_assert!(has == *size || has + 1 >= most, "{:?} in {:?}", used, sizes);
             }
         }
-        let again = place(&brokers, partitions, factor, &mut Entropy::from_number(seed));
+        let again = place(&brokers, &BTreeSet::new(), partitions, factor, &mut Entropy::from_number(seed));
         prop_assert_eq!(again, Ok(placed));
     }
 
@@ -79,15 +85,73 @@ proptest! {
     ) {
         let of: Vec<_> = (0..racks * per_rack).map(|at| (Some((at % racks) as u8), false)).collect();
         prop_assume!(factor <= of.len());
-        let placed = place(&brokers(&of), of.len() * rounds, factor, &mut Entropy::from_number(seed)).unwrap();
+        let placed = place(&brokers(&of), &BTreeSet::new(), of.len() * rounds, factor, &mut Entropy::from_number(seed)).unwrap();
         let leaders = count(placed.iter().map(|replicas| replicas[0]));
         prop_assert_eq!(spread(&leaders, of.len()), 0, "{:?}", leaders);
     }
 }
 
+proptest! {
+    #[test]
+    fn brokers_lead_the_same_whatever_racks_they_are_in(
+        of in proptest::collection::vec((proptest::option::of(0..4u8), Just(false)), 1..12),
+        partitions in 1..60usize, factor in 1..4usize, seed: u64,
+    ) {
+        prop_assume!(factor <= of.len());
+        let placed = place(&brokers(&of), &BTreeSet::new(), partitions, factor, &mut Entropy::from_number(seed)).unwrap();
+        let leaders = count(placed.iter().map(|replicas| replicas[0]));
+        prop_assert!(spread(&leaders, of.len()) <= 1, "{:?}", leaders);
+    }
+
+    #[test]
+    fn brokers_of_equal_racks_hold_the_same(
+        racks in 1..5usize, per_rack in 1..5usize, partitions in 1..60usize, factor in 1..5usize, seed: u64,
+    ) {
+        let of: Vec<_> = (0..racks * per_rack).map(|at| (Some((at % racks) as u8), false)).collect();
+        prop_assume!(factor <= of.len());
+        let placed = place(&brokers(&of), &BTreeSet::new(), partitions, factor, &mut Entropy::from_number(seed)).unwrap();
+        let held = count(placed.iter().flatten().copied());
+        prop_assert!(spread(&held, of.len()) <= 2, "{:?}", held);
+    }
+
+    #[test]
+    fn who_is_cordoned_or_to_be_emptied_gets_nothing(
+        standing in proptest::collection::vec(0..3u8, 1..10), factor in 1..5usize, seed: u64,
+    ) {
+        let mut brokers = brokers(&vec![(None, false); standing.len()]);
+        let of = |wanted: u8| (1..).zip(&standing).filter(move |(_, is)| **is == wanted).map(|(id, _)| id);
+        for id in of(1) {
+            let broker = brokers.get_mut(id).unwrap();
+            broker.log_dirs = vec![Uuid::from_u128(500), Uuid::from_u128(501)];
+            broker.cordoned_dirs = broker.log_dirs.clone();
+        }
+        let drained: BTreeSet<i32> = of(2).collect();
+        let placed = place(&brokers, &drained, 20, factor, &mut Entropy::from_number(seed));
+        let usable: Vec<i32> = of(0).collect();
+        match placed {
+            Ok(placed) => prop_assert!(placed.iter().flatten().all(|id| usable.contains(id))),
+            Err(_) => prop_assert!(usable.len() < factor),
+        }
+    }
+}
+
+#[test]
+fn a_replica_goes_to_the_directory_that_is_not_cordoned() {
+    let mut brokers = brokers(&[(None, false)]);
+    let broker = brokers.get_mut(1).unwrap();
+    broker.log_dirs = vec![Uuid::from_u128(500), Uuid::from_u128(501)];
+    broker.cordoned_dirs = vec![Uuid::from_u128(500)];
+    assert_eq!(directory_of(brokers.get(1).map(|broker| &**broker)), Uuid::from_u128(501));
+    let by_hand = |present: &[i32]| check_assignment(&brokers, present, &[1], None);
+    assert_eq!(by_hand(&[]), Ok(()));
+    brokers.get_mut(1).unwrap().cordoned_dirs.push(Uuid::from_u128(501));
+    let by_hand = |present: &[i32]| check_assignment(&brokers, present, &[1], None);
+    assert_eq!((by_hand(&[]), by_hand(&[1])), (Err(AssignmentError::Cordoned(1)), Ok(())));
+}
+
 #[test]
 fn the_followers_of_a_leader_change() {
-    let placed = place(&brokers(&[(None, false); 5]), 40, 2, &mut Entropy::from_number(1)).unwrap();
+    let placed = place(&brokers(&[(None, false); 5]), &BTreeSet::new(), 40, 2, &mut Entropy::from_number(1)).unwrap();
     for leader in 1..=5 {
         let followers = count(placed.iter().filter(|replicas| replicas[0] == leader).map(|replicas| replicas[1]));
         assert_eq!(followers.len(), 4, "broker {leader} is followed by {followers:?} only");
@@ -96,9 +160,9 @@ fn the_followers_of_a_leader_change() {
 
 #[test]
 fn nothing_is_placed_without_replicas() {
-    let placed = place(&brokers(&[(None, false)]), 1, 0, &mut Entropy::from_number(1));
+    let placed = place(&brokers(&[(None, false)]), &BTreeSet::new(), 1, 0, &mut Entropy::from_number(1));
     assert_eq!(placed, Err(PlacementError::NotPositive));
-    let nobody = place(&brokers(&[]), 1, 1, &mut Entropy::from_number(1));
+    let nobody = place(&brokers(&[]), &BTreeSet::new(), 1, 1, &mut Entropy::from_number(1));
     assert_eq!(nobody, Err(PlacementError::TooFewBrokers { wanted: 1, registered: 0 }));
 }
 

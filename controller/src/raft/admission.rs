@@ -14,13 +14,15 @@ pub const MAX_LEARNERS: usize = 10_000;
 /// What is to be done about a node that says where it is and what its directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// All of it is known.
+    /// A voter of which all is known.
     Known,
+    /// The same without a vote: what it comes back with may be an older copy of its log, as nobody counts on what it was sent.
+    Back,
     /// It is new: it gets the metadata, and no vote.
     Add,
     /// It is known, but not like that.
     Update {
-        /// Its log is another one: what it was sent before is gone.
+        /// What it was sent before may be gone: it has no vote, and another log or an older copy.
         anew: bool,
     },
 }
@@ -82,11 +84,16 @@ pub fn admit(membership: &Membership, id: i32, node: &QuorumNode) -> Result<Admi
         let room = membership.learner_ids().count() < MAX_LEARNERS;
         return if room { Ok(Admission::Add) } else { Err(Refusal::TooMany) };
     };
+    let votes = membership.voter_ids().any(|voter| voter == own);
     let anew = !known.directory_id.is_zero() && known.directory_id != directory;
-    if anew && membership.voter_ids().any(|voter| voter == own) {
+    if anew && votes {
         return Err(Refusal::SwappedDisk { node: id, expected: known.directory_id, given: directory });
     }
-    Ok(if known == node { Admission::Known } else { Admission::Update { anew } })
+    Ok(match known == node {
+        true if votes => Admission::Known,
+        true => Admission::Back,
+        false => Admission::Update { anew: !votes },
+    })
 }
 
 #[cfg(test)]
@@ -118,7 +125,7 @@ mod tests {
             (1, 1_003, foreign(1, 1_003, 3)),
             (2, 1_002, Ok(Admission::Update { anew: false })),
             (2, 1_001, foreign(2, 1_001, 1)),
-            (3, 1_003, Ok(Admission::Known)),
+            (3, 1_003, Ok(Admission::Back)),
             (3, 1_033, Ok(Admission::Update { anew: true })),
             (4, 1_004, Ok(Admission::Add)),
             (4, 1_003, foreign(4, 1_003, 3)),

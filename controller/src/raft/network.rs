@@ -22,7 +22,7 @@ use openraft::{
 use parking_lot::RwLock;
 
 use super::{Entry, Membership, MetadataRaft, QuorumNode, SnapshotMeta, Vote, snapshot::SnapshotData};
-use crate::{image::Endpoint, service::SubmitError};
+use crate::{image::Endpoint, service::SubmitError, service::calls::is_of_life};
 
 /// Bytes of records from which a request takes no more entries.
 const APPEND_BYTES: usize = 1 << 20;
@@ -62,6 +62,13 @@ pub struct LeaderCall {
     pub deadline: Duration,
     /// Whether a node passed it on already; then the next one does not.
     pub relayed: bool,
+}
+
+impl LeaderCall {
+    /// Whether it says, or asks, who is alive: it takes no time, and waits for nothing that does.
+    pub fn is_of_life(&self) -> bool {
+        is_of_life(&self.name)
+    }
 }
 
 /// The answer to a [`LeaderCall`].
@@ -116,8 +123,18 @@ pub trait QuorumTransport: Send + Sync + 'static {
     }
 }
 
-/// Told of a node, by its id, that a connection to it has ended.
-pub type LossListener = Box<dyn Fn(u64) + Send + Sync>;
+/// What became of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The node closed or reset it.
+    Ended,
+    /// Nobody is there to take it.
+    Refused,
+}
+
+/// Told of a node, by its id, that a connection to it has ended, or could not be made. A transport that looks several times in a moment
+/// whether somebody is there again proves to its listener that nobody is.
+pub type LossListener = Box<dyn Fn(u64, Loss) + Send + Sync>;
 
 /// The transport of a quorum of one: there is nobody to talk to.
 #[derive(Debug, Default)]

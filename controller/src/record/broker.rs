@@ -26,6 +26,9 @@ pub struct RegisterBrokerRecord {
     pub in_controlled_shutdown: bool,
     /// Ids of its log directories that are in order.
     pub log_dirs: Vec<Uuid>,
+    /// Those of them that get no new replicas; a broker says so after it has registered, only a snapshot has them here.
+    #[field(tag = 0)]
+    pub cordoned_dirs: Vec<Uuid>,
 }
 
 /// One endpoint of a broker.
@@ -69,6 +72,9 @@ pub struct BrokerChangeRecord {
     /// Its log directories that are in order, when that changed.
     #[field(tag = 2)]
     pub log_dirs: Option<Vec<Uuid>>,
+    /// Its log directories that get no new replicas, when that changed.
+    #[field(tag = 3)]
+    pub cordoned_dirs: Option<Vec<Uuid>>,
 }
 
 /// Forgets a broker.

@@ -20,6 +20,7 @@ fn every_kind() -> Vec<MetadataRecord> {
             fenced: false,
             in_controlled_shutdown: true,
             log_dirs: vec![id],
+            ..RegisterBrokerRecord::default()
         }
         .into(),
         BrokerChangeRecord {
@@ -28,6 +29,7 @@ fn every_kind() -> Vec<MetadataRecord> {
             fenced: -1,
             in_controlled_shutdown: 1,
             log_dirs: Some(vec![id]),
+            ..BrokerChangeRecord::default()
         }
         .into(),
         UnregisterBrokerRecord { broker_id: 1, broker_epoch: 5 }.into(),

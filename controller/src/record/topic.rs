@@ -49,6 +49,9 @@ pub struct PartitionRecord {
     /// The last member of the ISR before it became empty.
     #[field(tag = 3)]
     pub last_known_elr: Vec<i32>,
+    /// The newest leader epoch that began with an unclean election, -1 for none.
+    #[field(tag = 4, default = "-1")]
+    pub unclean_epoch: i32,
 }
 
 /// Changes a partition and raises its partition epoch by one. What is not given stays as it is.
@@ -83,6 +86,9 @@ pub struct PartitionChangeRecord {
     /// The last member of the ISR before it became empty.
     #[field(tag = 7)]
     pub last_known_elr: Option<Vec<i32>>,
+    /// Whether the new leader may lack what was acknowledged: somebody has elected it all the same.
+    #[field(tag = 8)]
+    pub unclean: bool,
 }
 
 /// Deletes a topic, its partitions and its configuration.

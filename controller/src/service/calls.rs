@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{
-    Controller, QuorumStatus, SubmitError,
+    BrokerReport, Controller, QuorumStatus, SubmitError,
     voters::{AddVoter, ForgetNode, RemoveVoter},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         alter_partition::AlterPartition,
         brokers::{ChangeBroker, RegisterBroker, UnknownBroker, UnregisterBroker},
         configs::{AlterConfigs, IncrementalAlterConfigs},
+        directories::AssignDirectories,
         elect_leaders::ElectLeaders,
         features::UpdateFeatures,
         partitions::CreatePartitions,
@@ -85,6 +86,15 @@ impl LeaderRequest for BrokerHeartbeat {
     }
 }
 
+impl LeaderRequest for BrokerReport {
+    const NAME: &'static str = "BrokerReport";
+    type Answer = ();
+
+    async fn answer(self, controller: &Controller) -> Result<(), SubmitError> {
+        controller.take_report(self)
+    }
+}
+
 impl LeaderRequest for WantHeartbeat {
     const NAME: &'static str = "WantHeartbeat";
     type Answer = ();
@@ -103,6 +113,11 @@ impl LeaderRequest for Describe {
         let status = controller.status();
         if status.leader == Some(status.node_id) { Ok(status) } else { Err(controller.not_leader()) }
     }
+}
+
+/// Whether a call of this name says, or asks, who is alive.
+pub(crate) fn is_of_life(name: &str) -> bool {
+    [BrokerHeartbeat::NAME, WantHeartbeat::NAME].contains(&name)
 }
 
 macro_rules! calls {
@@ -125,6 +140,10 @@ macro_rules! calls {
             match &*call.name {
                 $(<$command as LeaderRequest>::NAME => answer_one::<$command>(controller, &call.body).await,)*
                 $(<$other as LeaderRequest>::NAME => answer_one::<$other>(controller, &call.body).await,)*
+                #[cfg(feature = "planted")]
+                <super::deposed::Decree as LeaderRequest>::NAME => {
+                    answer_one::<super::deposed::Decree>(controller, &call.body).await
+                }
                 other => Err(SubmitError::Defect(format!("{other:?} is nothing that the leader can be asked"))),
             }
         }
@@ -132,9 +151,9 @@ macro_rules! calls {
 }
 
 calls! {
-    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, ChangeBroker, CreatePartitions,
+    AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignDirectories, ChangeBroker, CreatePartitions,
     CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
-    AddVoter, Announce, BrokerHeartbeat, Describe, ForgetNode, RemoveVoter, WantHeartbeat
+    AddVoter, Announce, BrokerHeartbeat, BrokerReport, Describe, ForgetNode, RemoveVoter, WantHeartbeat
 }
 
 async fn answer_one<C: LeaderRequest>(controller: &Controller, body: &[u8]) -> Result<Bytes, SubmitError> {

@@ -20,6 +20,8 @@ use crate::{
 pub(super) const HEARD_LATELY: u64 = 2_000;
 /// Between two attempts to be taken in.
 const ANNOUNCE_AGAIN: Duration = Duration::from_millis(500);
+/// A node that hears of no leader for so long makes itself known again.
+const SILENCE: Duration = Duration::from_secs(5);
 
 impl Controller {
     /// Tells the leader that a broker is alive, and what of it is to change.
@@ -92,6 +94,19 @@ impl Controller {
         if u64::try_from(beat.id).ok() == Some(*self.running.raft.node_id()) {
             self.running.own_applied.fetch_max(beat.applied, Ordering::AcqRel);
         }
+        if let Some(report) = beat.directories_news(broker) {
+            tracing::info!(
+                broker = beat.id,
+                online = report.online.len(),
+                cordoned = report.cordoned.len(),
+                "log directories"
+            );
+            if let Err(unknown) = self.submit_here(report).await? {
+                return Ok(Err(unknown));
+            }
+            image = self.image();
+        }
+        let Some(broker) = image.brokers.get(beat.id) else { return Ok(Err(UnknownBroker::NotRegistered(beat.id))) };
         let mut next = change(broker, self.is_needed(&image, &beat), &beat);
         // It gives up what it leads, then it is fenced: there is no third change.
         for _ in 0..2 {
@@ -156,15 +171,18 @@ impl Controller {
                 return Ok(Err(refusal));
             }
             Ok(Admission::Known) => return Ok(Ok(())),
+            Ok(Admission::Back) => {
+                self.allow_revert(id).await?;
+                return Ok(Ok(()));
+            }
             Ok(Admission::Add) => {
                 tracing::info!(node = node_id, directory = %node.directory_id, "a node joins the quorum, without a vote");
                 raft.add_learner(id, node, false).await
             }
             Ok(Admission::Update { anew }) => {
                 if anew {
-                    tracing::warn!(node = node_id, directory = %node.directory_id, "a node begins anew with another disk");
-                    // Only fails where nothing was sent to the node yet: then there is nothing to take back.
-                    raft.trigger().allow_next_revert(&id, true).await.map_err(|_| SubmitError::Stopped)?.ok();
+                    tracing::info!(node = node_id, directory = %node.directory_id, "a node without a vote comes from elsewhere, or anew");
+                    self.allow_revert(id).await?;
                 }
                 raft.change_membership(ChangeMembers::SetNodes(BTreeMap::from([(id, node)])), true).await
             }
@@ -179,7 +197,14 @@ impl Controller {
         }
     }
 
-    /// Makes this node known to the leader, once in its life; without it a node that has no vote gets no metadata.
+    /// Lets a node have less of the log than it had when it was sent something last.
+    async fn allow_revert(&self, id: u64) -> Result<(), SubmitError> {
+        // Only fails where nothing was sent to the node yet: then there is nothing to take back.
+        self.running.raft.trigger().allow_next_revert(&id, true).await.map_err(|_| SubmitError::Stopped)?.ok();
+        Ok(())
+    }
+
+    /// Makes this node known to the leader; without it a node that has no vote gets no metadata.
     /// Tells whether that succeeded.
     pub(super) async fn announce(&self, node: QuorumNode) -> bool {
         let node_id = i32::try_from(*self.running.raft.node_id()).unwrap_or(i32::MAX);
@@ -203,6 +228,27 @@ impl Controller {
             tokio::select! {
                 () = tokio::time::sleep(ANNOUNCE_AGAIN) => {}
                 _ = stop.wait_for(|stop| *stop) => return false,
+            }
+        }
+    }
+
+    /// Ends when no leader was heard for so long that the quorum may have forgotten this node: what changed the membership while it was cut
+    /// off, a vote taken from it, is not in its own log, and will never be sent to it. `false` when this node stops.
+    pub(super) async fn until_silence(&self) -> bool {
+        let mut stop = self.running.stop.subscribe();
+        loop {
+            let wake = *self.running.heard.lock() + SILENCE;
+            tokio::select! {
+                () = tokio::time::sleep_until(wake) => {}
+                _ = stop.wait_for(|stop| *stop) => return false,
+            }
+            let now = Instant::now();
+            let mut heard = self.running.heard.lock();
+            if *heard + SILENCE <= now {
+                *heard = now;
+                if !self.running.leads() {
+                    return true;
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use openraft::{async_runtime::watch::WatchReceiver, raft::TransferLeaderRequest};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Controller, calls::LeaderRequest, calls::WantHeartbeat};
 use crate::raft::network::{LeaderCall, QuorumRequest};
@@ -24,17 +24,18 @@ impl Controller {
         self.running.beats_wanted.subscribe()
     }
 
-    pub(super) fn want_heartbeat(&self) {
+    /// Has this node's broker send a heartbeat now.
+    pub fn want_heartbeat(&self) {
         self.running.beats_wanted.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Begins to hear of connections that break off.
     pub(super) fn hear_losses(&self) {
         let running = Arc::downgrade(&self.running);
-        self.running.transport.tell_losses(Box::new(move |node| {
+        self.running.transport.tell_losses(Box::new(move |node, loss| {
             let (Some(running), Ok(node)) = (running.upgrade(), i32::try_from(node)) else { return };
             let now = running.started.elapsed();
-            if running.lost.lock().lost(node, now) {
+            if running.lost.lock().lost(node, loss, now) {
                 running.losses.send_modify(|count| *count = count.wrapping_add(1));
             }
         }));
@@ -44,6 +45,7 @@ impl Controller {
     pub(super) fn heard_leader(&self, leader: Option<u64>) {
         if let Some(leader) = leader.and_then(|leader| i32::try_from(leader).ok()) {
             self.running.lost.lock().heard(leader);
+            *self.running.heard.lock() = Instant::now();
         }
     }
 

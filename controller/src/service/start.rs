@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use openraft::{Config, SnapshotPolicy, async_runtime::watch::WatchReceiver};
 use parking_lot::Mutex;
 use tokio::{
@@ -27,6 +28,7 @@ use crate::{
     entropy::Entropy,
     image::SharedImage,
     liveness::{BrokerSessions, LostNodes},
+    planted::Planted,
     raft::{
         log_store::{self, LogStore},
         network::{Members, Network, QuorumTransport},
@@ -45,8 +47,7 @@ pub(super) async fn start(
     let node_id = u32::try_from(config.node_id)
         .map_err(|_| StartError::Config(format!("node.id {} is negative", config.node_id)))?;
     let voters = voters(&config, u64::from(node_id))?;
-    let directory_id = config.directory_id;
-    let offload = storage.offload;
+    let (directory_id, offload) = (config.directory_id, storage.offload);
     let opening = storage.clone();
     let open = move || open(&opening, node_id, directory_id);
     let opened = match offload {
@@ -71,7 +72,8 @@ pub(super) async fn start(
         supported: config.features.clone(),
         entropy: Entropy::from_seed(config.seed),
     };
-    let writer = Writer { raft: raft.clone(), queue: jobs, images: images.clone(), stop: stopped, rules };
+    let (overtaken, insisted) = ways_of_the_deposed(&config);
+    let writer = Writer { raft: raft.clone(), queue: jobs, images: images.clone(), stop: stopped, rules, overtaken };
     let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
     let running = Running {
         raft,
@@ -92,22 +94,38 @@ pub(super) async fn start(
         losses: watch::Sender::new(0),
         last_leader: Mutex::default(),
         beats_wanted: watch::Sender::new(0),
+        heard: Mutex::new(Instant::now()),
         own_applied: AtomicI64::new(-1),
         election_timeout: config.timing.election_timeout,
         refused: watch::Sender::new(None),
+        reports: Mutex::default(),
         admitting: tokio::sync::Mutex::default(),
     };
     let controller = Controller { running: Arc::new(running) };
-    match form(&controller, &config, voters).await {
-        Ok(()) => {
-            attend(&controller, &config);
-            Ok(controller)
-        }
-        Err(error) => {
-            controller.shutdown().await;
-            Err(error)
-        }
+    obey_the_deposed(&controller, insisted);
+    if let Err(error) = form(&controller, &config, voters).await {
+        controller.shutdown().await;
+        return Err(error);
     }
+    attend(&controller, &config);
+    Ok(controller)
+}
+
+type Overtaken = (Option<mpsc::UnboundedSender<Bytes>>, Option<mpsc::UnboundedReceiver<Bytes>>);
+
+/// How decisions that another controller has overtaken come to that one: not at all, but for a defect that is planted.
+fn ways_of_the_deposed(config: &ClusterConfig) -> Overtaken {
+    config.planted.is_some_and(Planted::obeys_the_deposed).then(mpsc::unbounded_channel).unzip()
+}
+
+/// See [`ways_of_the_deposed`].
+fn obey_the_deposed(controller: &Controller, insisted: Option<mpsc::UnboundedReceiver<Bytes>>) {
+    #[cfg(feature = "planted")]
+    if let Some(insisted) = insisted {
+        super::deposed::insist(controller.clone(), insisted);
+    }
+    #[cfg(not(feature = "planted"))]
+    let _ = (controller, insisted);
 }
 
 fn raft_error(error: impl std::fmt::Display) -> StartError {
@@ -122,16 +140,19 @@ fn attend(controller: &Controller, config: &ClusterConfig) {
     }
     if config.timing != QuorumTiming::ALONE {
         controller.hear_losses();
+        tokio::spawn(controller.clone().end_changes());
         tokio::spawn(controller.clone().keep_sessions());
+        tokio::spawn(controller.clone().keep_even(config.balance.clone()));
     }
 }
 
-/// Makes a node known to the quorum, and if it shall vote there, gets it a vote.
+/// Makes a node known to the quorum, and if it shall vote there, gets it a vote. Does the former again when the node may have been forgotten.
 async fn attend_quorum(controller: Controller, node: QuorumNode, auto_join: bool) {
     let directory_id = node.directory_id;
-    if controller.announce(node).await && auto_join {
-        controller.join_voters(directory_id).await;
+    if controller.announce(node.clone()).await && auto_join {
+        controller.clone().join_voters(directory_id).await;
     }
+    while controller.until_silence().await && controller.announce(node.clone()).await {}
 }
 
 /// Whom to ask when the leader is not known: the configured voters, or the servers whose ids are not known.

@@ -204,6 +204,48 @@ impl Controller {
         }
     }
 
+    /// While this node leads, ends the change of voters that a leader before it did not live to end: until then the old and the new voters have
+    /// to agree to everything, and nothing else about them can change.
+    pub(super) async fn end_changes(self) {
+        let (mut stop, mut metrics) = (self.running.stop.subscribe(), self.running.raft.server_metrics());
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.end_change() => {}
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                changed = metrics.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    async fn end_change(&self) {
+        while self.is_half_done() {
+            let turn = self.running.admitting.lock().await;
+            // Who had the turn may have been in the middle of it.
+            if self.is_half_done() {
+                tracing::info!("a change of voters that another leader began is carried on");
+                let ended = self.change_members(ChangeMembers::AddVoterIds(BTreeSet::new()), true).await;
+                // Who has only just been elected may not change anything yet.
+                if !matches!(ended, Ok(Ok(()))) {
+                    tracing::warn!(?ended, "the change of voters is not ended yet");
+                }
+            }
+            drop(turn);
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Whether this node leads, and two sets of voters are in force for good.
+    fn is_half_done(&self) -> bool {
+        let metrics = self.running.raft.server_metrics();
+        let now = metrics.borrow_watched();
+        now.state.is_leader()
+            && now.membership_config == now.committed_membership_config
+            && now.membership_config.membership().get_joint_config().len() > 1
+    }
+
     /// Gets this node a vote, however long that takes (KIP-1186). For a node that has made itself known.
     pub(super) async fn join_voters(self, directory_id: Uuid) {
         let id = i32::try_from(*self.running.raft.node_id()).unwrap_or(i32::MAX);

@@ -85,6 +85,8 @@ pub(crate) struct Writer {
     pub(crate) images: watch::Receiver<SharedImage>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) rules: Rules,
+    /// Where decisions go that another controller has overtaken; nowhere, but for a defect that is planted.
+    pub(crate) overtaken: Option<mpsc::UnboundedSender<Bytes>>,
 }
 
 /// What a batch of commands came to, before it is proposed.
@@ -127,12 +129,18 @@ impl Writer {
             if decided.records.is_empty() {
                 return complete_all(decided.jobs, Ok(()));
             }
+            let records = decided.records.clone();
             let data = EntryData { based_on: decided.based_on, records: decided.records };
             match self.raft.client_write(data).await {
                 Ok(written) if written.data == Applied::Done => return complete_all(decided.jobs, Ok(())),
                 // Decided against an image that another leader has changed: back to the front of the queue.
                 Ok(_) => decided.jobs.into_iter().rev().for_each(|job| waiting.push_front(job)),
-                Err(error) => return complete_all(decided.jobs, Err(submit_error(error))),
+                Err(error) => {
+                    if let Some(overtaken) = &self.overtaken {
+                        overtaken.send(records).ok();
+                    }
+                    return complete_all(decided.jobs, Err(submit_error(error)));
+                }
             }
         }
         complete_all(waiting.drain(..), Err(SubmitError::NotLeader { leader: None }));

@@ -146,7 +146,17 @@ pub(crate) fn record(image: &MetadataImage, before: &MetadataImage, record: &Met
             format!("broker {} epoch={}{fenced}", record.broker_id, record.broker_epoch)
         }
         MetadataRecord::BrokerChange(record) => {
-            format!("broker {} fenced={} shutdown={}", record.broker_id, record.fenced, record.in_controlled_shutdown)
+            let mut text = format!(
+                "broker {} fenced={} shutdown={}",
+                record.broker_id, record.fenced, record.in_controlled_shutdown
+            );
+            for (what, dirs) in [("dirs", &record.log_dirs), ("cordoned", &record.cordoned_dirs)] {
+                if let Some(dirs) = dirs {
+                    let dirs: Vec<u128> = dirs.iter().map(|dir| dir.to_u128()).collect();
+                    write!(text, " {what}={dirs:?}").unwrap();
+                }
+            }
+            text
         }
         MetadataRecord::UnregisterBroker(record) => format!("forget broker {}", record.broker_id),
         MetadataRecord::Topic(record) => format!("topic {}", record.name),

@@ -6,7 +6,7 @@ use goatq_controller::{
     decide::{
         Command, ConfigValidator, Context, InvalidConfig, TopicDefaults,
         alter_partition::{AlterPartition, AlterPartitionError, NewIsr},
-        brokers::{BrokerChange, ChangeBroker, RegisterBroker, UnregisterBroker},
+        brokers::{BrokerChange, ChangeBroker, EarlierLives, RegisterBroker, UnregisterBroker},
         configs::{ConfigChange, ConfigOperation, IncrementalAlterConfigs},
         elect_leaders::{ElectLeaders, Election},
         partitions::{CreatePartitions, MorePartitions},
@@ -25,7 +25,7 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { id: i32, fenced: bool, rack: u8 },
+    Register { id: i32, fenced: bool, rack: u8, same_disk: bool },
     Change { id: i32, change: u8 },
     Unregister { id: i32 },
     Create { name: u8, partitions: i32, factor: i16, by_hand: Vec<i32> },
@@ -40,7 +40,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => (0..5i32, any::<bool>(), 0..3u8).prop_map(|(id, fenced, rack)| Step::Register { id, fenced, rack }),
+        2 => (0..5i32, any::<bool>(), 0..3u8, any::<bool>())
+            .prop_map(|(id, fenced, rack, same_disk)| Step::Register { id, fenced, rack, same_disk }),
         3 => (0..5i32, 0..3u8).prop_map(|(id, change)| Step::Change { id, change }),
         1 => (0..5i32).prop_map(|id| Step::Unregister { id }),
         4 => (0..6u8, -1..4i32, -1..4i16, proptest::collection::vec(0..5i32, 0..4))
@@ -113,7 +114,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Register { id, fenced, rack } => self.register(id, fenced, rack),
+            Step::Register { id, fenced, rack, same_disk } => self.register(id, fenced, rack, same_disk),
             Step::Change { id, change } => {
                 let epoch = self.image.brokers.get(id).map_or(0, |broker| broker.epoch);
                 let change =
@@ -166,18 +167,24 @@ impl World {
         }
     }
 
-    fn register(&mut self, id: i32, fenced: bool, rack: u8) {
+    fn register(&mut self, id: i32, fenced: bool, rack: u8, same_disk: bool) {
         self.incarnations += 1;
+        let last = self.image.brokers.get(id).map(|broker| broker.incarnation);
+        let directory = Uuid::from_u128(1_000 + u128::from(id.unsigned_abs()));
+        let incarnations = last.filter(|_| same_disk).into_iter().collect();
+        let before = vec![EarlierLives { directory, incarnations, ended_in_order: fenced }];
         let features = SupportedFeatures::current();
         let next = self.image.next_broker_epoch;
         let epoch = self.run(RegisterBroker {
             id,
             cluster_id: None,
             incarnation: Uuid::from_u128(self.incarnations),
+            replaces: None,
             endpoints: Vec::new(),
             rack: Some(format!("rack-{rack}").into()),
             features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
-            log_dirs: vec![Uuid::from_u128(1_000 + u128::from(id.unsigned_abs()))],
+            log_dirs: vec![directory],
+            before,
             fenced,
         });
         assert_eq!(epoch, Ok(next));
@@ -288,7 +295,10 @@ impl World {
         assert_eq!(replayed, self.image, "the log does not give the image back");
         for topic in self.image.topics.iter() {
             for partition in &topic.partitions {
-                assert!(!partition.isr.is_empty() && !partition.replicas.is_empty());
+                assert!(!partition.replicas.is_empty());
+                let lost = !partition.last_known_elr.is_empty();
+                assert_eq!(partition.isr.is_empty(), lost, "{partition:?}");
+                assert!(!lost || partition.elr.is_empty() && !partition.has_leader());
                 assert!(partition.isr.iter().all(|replica| partition.replicas.contains(replica)));
                 assert_eq!(partition.directories.len(), partition.replicas.len());
                 let outside = |id: &i32| partition.replicas.contains(id) && !partition.isr.contains(id);

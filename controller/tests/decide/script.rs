@@ -7,9 +7,10 @@ use goatq_controller::{
     decide::{
         Command, ConfigValidator, Context, InvalidConfig, TopicDefaults,
         alter_partition::{AlterPartition, NewIsr},
-        brokers::{BrokerChange, ChangeBroker, RegisterBroker, UnregisterBroker},
+        brokers::{BrokerChange, ChangeBroker, EarlierLives, RegisterBroker, UnregisterBroker},
         cluster::FormCluster,
         configs::{AlterConfigs, ConfigChange, ConfigOperation, IncrementalAlterConfigs},
+        directories::{AssignDirectories, PlacedReplica, ReportDirectories},
         elect_leaders::{ElectLeaders, Election},
         features::{FeatureUpdate, UpdateFeatures, UpgradeType},
         partitions::{CreatePartitions, MorePartitions},
@@ -43,6 +44,7 @@ impl ConfigValidator for Keys {
                 "retention.ms" | "log.retention.ms" => value.parse::<i64>().is_ok(),
                 "cleanup.policy" => value.split(',').all(|item| matches!(item, "" | "compact" | "delete")),
                 "interval.ms" => true,
+                "durability" => ["fsync", "page-cache"].contains(&value.as_str()),
                 "min.insync.replicas" => value.parse::<usize>().is_ok(),
                 _ => return Err(InvalidConfig(format!("Unknown config name: {key}"))),
             };
@@ -148,6 +150,7 @@ impl World {
                     num_partitions: line.number("partitions", 1),
                     replication_factor: line.number("rf", 1),
                     min_insync_replicas: line.number("min-insync", 1),
+                    ..TopicDefaults::default()
                 };
                 String::new()
             }
@@ -181,6 +184,8 @@ impl World {
                 let ids: Vec<i32> = lines.iter().map(|line| line.first.parse().unwrap()).collect();
                 ids.into_iter().map(|id| self.run(UnregisterBroker { id })).collect()
             }
+            "directories" => lines.iter().map(|line| self.directories(line)).collect(),
+            "assign" => lines.iter().map(|line| self.assign(line)).collect(),
             "elect" => self.elect(&case.args, &lines),
             "reassign" => self.reassign(&case.args, &lines),
             "producer-ids" => lines
@@ -239,7 +244,8 @@ impl World {
             for partition in &topic.partitions {
                 assert!(partition.isr.iter().all(|replica| partition.replicas.contains(replica)));
                 assert!(!partition.has_leader() || partition.isr.contains(&partition.leader));
-                assert!(!partition.isr.is_empty() && partition.directories.len() == partition.replicas.len());
+                assert_eq!(partition.isr.is_empty(), !partition.last_known_elr.is_empty());
+                assert_eq!(partition.directories.len(), partition.replicas.len());
                 let mut moving = partition.adding_replicas.iter().chain(&partition.removing_replicas);
                 assert!(moving.all(|replica| partition.replicas.contains(replica)));
                 let target = partition.target_replicas();
@@ -286,21 +292,53 @@ impl World {
         let supported = self.supported.iter().filter(|_| !line.has("no-features"));
         let features = supported.map(|(name, range)| (name.clone(), (range.min, range.max))).collect();
         let number = id.cast_unsigned() as u128;
-        let directory = |text: &str| Uuid::from_u128(text.parse().unwrap());
         let log_dirs = match line.get("dirs") {
-            Some(dirs) => dirs.split(',').filter(|dir| !dir.is_empty()).map(directory).collect(),
+            Some(dirs) => uuids(dirs),
             None => vec![Uuid::from_u128(1_000 + number)],
         };
+        let last = self.image.brokers.get(id).map(|broker| broker.incarnation);
+        let older = line.get("older").map(uuids).unwrap_or_default();
+        let fresh = line.get("new").map(uuids).unwrap_or_default();
+        let lives = |directory: &Uuid| EarlierLives {
+            directory: *directory,
+            incarnations: last.filter(|_| !older.contains(directory)).into_iter().collect(),
+            ended_in_order: line.has("in-order"),
+        };
+        let known = log_dirs.iter().filter(|directory| !line.has("other-disk") && !fresh.contains(directory));
+        let before = known.map(lives).collect();
         self.run(RegisterBroker {
             id,
             cluster_id: line.get("cluster").map(Into::into),
             incarnation: Uuid::from_u128(line.number("incarnation", 0) + number * 100),
+            replaces: line.get("replaces").map(|epoch| epoch.parse().unwrap()),
             endpoints: vec![Endpoint { host: "localhost".into(), port: 9092, ..Endpoint::default() }],
             rack: line.get("rack").map(Into::into),
             features,
             log_dirs,
+            before,
             fenced: line.has("fenced"),
         })
+    }
+
+    fn directories(&mut self, line: &Line) -> String {
+        let id: i32 = line.first.parse().unwrap();
+        let epoch = self.image.brokers.get(id).map_or(-1, |broker| broker.epoch);
+        let list = |key: &str| line.get(key).map(uuids).unwrap_or_default();
+        self.run(ReportDirectories { id, epoch, online: list("online"), cordoned: list("cordoned") })
+    }
+
+    fn assign(&mut self, line: &Line) -> String {
+        let id: i32 = line.first.parse().unwrap();
+        let epoch = self.image.brokers.get(id).map_or(-1, |broker| broker.epoch);
+        let (name, number) = line.get("partition").unwrap().rsplit_once('-').unwrap();
+        let topic = self.image.topics.id_of(name).unwrap();
+        let placed = PlacedReplica {
+            topic_id: topic,
+            partition: number.parse().unwrap(),
+            directory: uuids(line.get("dir").unwrap())[0],
+            anew: line.has("anew"),
+        };
+        self.run(AssignDirectories { id, epoch, replicas: vec![placed] })
     }
 
     fn change(&mut self, line: &Line) -> String {
@@ -400,4 +438,10 @@ fn feature(line: &Line) -> FeatureUpdate {
         () => UpgradeType::Unknown,
     };
     FeatureUpdate { name: line.first.as_str().into(), level: line.number("level", 0), upgrade_type }
+}
+
+/// Ids of directories, as numbers.
+fn uuids(text: &str) -> Vec<Uuid> {
+    let ids = text.split(',').filter(|dir| !dir.is_empty());
+    ids.map(|dir| Uuid::from_u128(dir.parse().unwrap())).collect()
 }

@@ -93,6 +93,23 @@ async fn a_node_without_a_vote_gets_the_metadata_and_is_shown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_without_a_vote_may_come_back_with_an_older_copy_of_its_disk() {
+    let mut quorum = Quorum::start().await;
+    quorum.start_node(4).await;
+    quorum.set(1).await;
+    quorum.agree_on(1).await;
+    let copy = quorum.copy(4);
+    quorum.set(2).await;
+    quorum.agree_on(2).await;
+    quorum.crash(4).await;
+    quorum.put(4, copy);
+    quorum.start_node(4).await;
+    quorum.agree_on(2).await;
+    quorum.set(3).await;
+    quorum.agree_on(3).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_voter_that_lost_its_disk_is_refused() {
     let mut quorum = Quorum::start().await;
     quorum.set(1).await;
@@ -121,6 +138,7 @@ fn register(id: i32) -> RegisterBroker {
         id,
         cluster_id: None,
         incarnation: Uuid::from_u128(500 + u128::from(id.unsigned_abs())),
+        replaces: None,
         endpoints: Vec::new(),
         rack: None,
         features: goatq_controller::feature::SupportedFeatures::current()
@@ -128,13 +146,14 @@ fn register(id: i32) -> RegisterBroker {
             .map(|(name, range)| (name.clone(), (range.min, range.max)))
             .collect(),
         log_dirs: vec![Uuid::from_u128(900 + u128::from(id.unsigned_abs()))],
+        before: Vec::new(),
         fenced: true,
     }
 }
 
 async fn beat(controller: &Controller, id: i32, want_shut_down: bool) -> HeartbeatAnswer {
     let epoch = controller.image().brokers.get(id).unwrap().epoch;
-    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down, applied: i64::MAX };
+    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down, applied: i64::MAX, ..Default::default() };
     controller.heartbeat(beat).await.unwrap().unwrap()
 }
 
@@ -178,7 +197,8 @@ async fn brokers_serve_as_long_as_they_are_heard() {
     assert!(beat(&follower, 7, true).await.may_shut_down);
     assert!(partitions(&follower).iter().all(|partition| partition.leader != 7));
     assert!(follower.image().brokers.get(7).unwrap().fenced);
-    let stale = BrokerHeartbeat { id: 8, epoch: 0, ready: true, want_shut_down: false, applied: 0 };
+    let stale =
+        BrokerHeartbeat { id: 8, epoch: 0, ready: true, want_shut_down: false, applied: 0, ..Default::default() };
     assert!(follower.heartbeat(stale).await.unwrap().is_err());
 }
 

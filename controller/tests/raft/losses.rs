@@ -25,7 +25,7 @@ fn is_fenced(controller: &Controller, broker: u64) -> bool {
 async fn beat(controller: &Controller, broker: u64) {
     let id = number(broker);
     let epoch = controller.image().brokers.get(id).unwrap().epoch;
-    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down: false, applied: 0 };
+    let beat = BrokerHeartbeat { id, epoch, ready: true, want_shut_down: false, applied: 0, ..Default::default() };
     controller.heartbeat(beat).await.unwrap().unwrap();
 }
 
@@ -36,6 +36,7 @@ async fn serve(quorum: &Quorum, node: u64) {
         id: number(node),
         cluster_id: None,
         incarnation: Uuid::from_u128(u128::from(node)),
+        replaces: None,
         endpoints: Vec::new(),
         rack: None,
         features: SupportedFeatures::current()
@@ -43,6 +44,7 @@ async fn serve(quorum: &Quorum, node: u64) {
             .map(|(name, range)| (name.clone(), (range.min, range.max)))
             .collect(),
         log_dirs: vec![Uuid::from_u128(900 + u128::from(node))],
+        before: Vec::new(),
         fenced: true,
     };
     controller.submit(command).await.unwrap().unwrap();

@@ -13,7 +13,7 @@ use goatq_controller::{
     Controller,
     decide::configs::AlterConfigs,
     image::{ConfigResource, Endpoint},
-    raft::network::{LossListener, QuorumReply, QuorumRequest, QuorumTransport, TransportError},
+    raft::network::{Loss, LossListener, QuorumReply, QuorumRequest, QuorumTransport, TransportError},
     service::{ClusterConfig, QuorumNode, QuorumTiming, SubmitError},
 };
 use goatq_protocol::Uuid;
@@ -35,7 +35,7 @@ impl Wires {
     /// All connections of a node end, and the others are told.
     pub(crate) fn hang_up(&self, node: u64) {
         let listeners = self.listeners.lock();
-        listeners.iter().filter(|(other, _)| **other != node).for_each(|(_, listener)| listener(node));
+        listeners.iter().filter(|(other, _)| **other != node).for_each(|(_, listener)| listener(node, Loss::Ended));
     }
 }
 
@@ -125,6 +125,16 @@ impl Quorum {
         let controller = self.wires.nodes.lock().remove(&node).unwrap();
         let disk = self.disks[&node].crash();
         controller.shutdown().await;
+        self.disks.insert(node, disk);
+    }
+
+    /// A copy of what a power cut would leave of a node's disk now.
+    pub(crate) fn copy(&self, node: u64) -> SimDisk {
+        self.disks[&node].crash_image()
+    }
+
+    /// Puts a disk into a node that does not run.
+    pub(crate) fn put(&mut self, node: u64, disk: SimDisk) {
         self.disks.insert(node, disk);
     }
 

@@ -31,10 +31,12 @@ fn broker(incarnation: u128) -> RegisterBroker {
         id: 1,
         cluster_id: None,
         incarnation: Uuid::from_u128(incarnation),
+        replaces: None,
         endpoints: vec![Endpoint { host: "localhost".into(), port: 9092, ..Endpoint::default() }],
         rack: None,
         features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: vec![support::directory_id(1)],
+        before: Vec::new(),
         fenced: false,
     }
 }

@@ -98,3 +98,53 @@ async fn a_dead_voter_is_replaced_by_one_with_an_empty_disk() {
     quorum.set(3).await;
     quorum.agree_on(3).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_voter_that_lost_its_vote_while_it_was_cut_off_follows_again() {
+    let mut quorum = Quorum::start().await;
+    quorum.start_node(4).await;
+    let leader = quorum.leader().await;
+    let asked = quorum.node(leader);
+    assert_eq!(asked.submit(add(4)).await, Ok(Ok(())));
+    let victim = NODES.into_iter().find(|node| *node != leader).unwrap();
+    quorum.wires.cut_off.lock().insert(victim);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let leader = quorum.leader().await;
+    assert_eq!(quorum.node(leader).submit(remove(victim)).await, Ok(Ok(())));
+    let (voters, learners) = members(&quorum).await;
+    assert_eq!((voters.contains(&number(victim)), learners), (false, vec![]));
+    quorum.set(1).await;
+
+    // It runs on, takes itself for a voter, and nobody sends it anything.
+    quorum.wires.cut_off.lock().clear();
+    quorum.agree_on(1).await;
+    assert_eq!(members(&quorum).await.1, vec![number(victim)]);
+    assert_eq!(quorum.node(leader).submit(add(victim)).await, Ok(Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_voters_is_ended_whenever_its_leader_goes() {
+    for after in 0..10 {
+        let mut quorum = Quorum::start().await;
+        quorum.start_node(4).await;
+        quorum.set(1).await;
+        quorum.agree_on(1).await;
+        let leader = quorum.leader().await;
+        let asked = quorum.node(leader);
+        let begun = tokio::spawn(async move { asked.submit(add(4)).await });
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        quorum.wires.cut_off.lock().insert(leader);
+        let settled = async {
+            loop {
+                match quorum.node(quorum.leader().await).submit(add(4)).await {
+                    Ok(Ok(()) | Err(VoterError::Duplicate(4))) => return,
+                    _ => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        };
+        let settled = tokio::time::timeout(Duration::from_secs(60), settled).await;
+        assert!(settled.is_ok(), "the leader went after {after} ms");
+        assert_eq!(members(&quorum).await, (vec![1, 2, 3, 4], vec![]));
+        begun.abort();
+    }
+}

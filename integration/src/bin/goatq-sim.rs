@@ -41,6 +41,9 @@ enum Task {
         /// Worlds that may miss it.
         #[arg(long, default_value_t = 200)]
         within: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        first: u64,
     },
     /// Runs one world after the other until something goes wrong.
     Soak {
@@ -71,7 +74,7 @@ struct Many {
 fn main() -> anyhow::Result<ExitCode> {
     let good = match Cli::parse().command {
         Task::Replay { seed, loud, defect } => return Ok(replay(seed, Options { loud, defect })),
-        Task::Hunt { defect, within } => hunt(defect, within)?,
+        Task::Hunt { defect, within, first } => hunt(defect, first, within)?,
         Task::Run(Many { seeds, first, jobs }) => many(first, seeds, jobs, Patience::ToTheEnd, once)?,
         Task::Soak { first, jobs } => many(first, u64::MAX - first, jobs, Patience::None, once)?,
         Task::Meta(Many { seeds, first, jobs }) => many(first, seeds, jobs, Patience::ToTheEnd, twice)?,
@@ -125,8 +128,8 @@ fn twice(seed: u64) -> anyhow::Result<bool> {
 }
 
 /// Whether a defect shows itself.
-fn hunt(defect: Defect, within: u64) -> anyhow::Result<bool> {
-    for seed in 1..=within {
+fn hunt(defect: Defect, first: u64, within: u64) -> anyhow::Result<bool> {
+    for seed in (first..).zip(0..within).map(|(seed, _)| seed) {
         let output = child(seed, Some(defect))?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stdout);

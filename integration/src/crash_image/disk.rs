@@ -37,13 +37,13 @@ impl Kind {
         }
     }
 
-    fn make(self, file: &Path) -> anyhow::Result<()> {
+    pub(crate) fn make(self, file: &Path) -> anyhow::Result<()> {
         let (program, sectors) = if self == Self::Xfs { ("mkfs.xfs", SECTORS) } else { ("mkfs.ext4", ["-b", "4096"]) };
         run(Command::new(program).arg("-q").args(sectors).arg(file)).map(drop)
     }
 
     /// A crash image has the identity of its original, which is mounted at the same time.
-    fn options(self) -> &'static str {
+    pub(crate) fn options(self) -> &'static str {
         match self {
             Self::Ext4 => "noatime",
             Self::Ext4Strict => "noatime,noauto_da_alloc",
@@ -191,7 +191,7 @@ impl Drop for Image {
 }
 
 /// Runs a program to its end; its standard output.
-fn run(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<String> {
     let name = format!("{command:?}");
     let output = command.stdin(Stdio::null()).output().with_context(|| name.clone())?;
     if !output.status.success() {

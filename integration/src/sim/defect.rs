@@ -1,6 +1,6 @@
 //! Defects that worlds can have, to see that they are found.
 
-use goatq_broker::planted::Planted;
+use goatq_controller::planted::Planted;
 
 /// What is wrong in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ impl Defect {
         ("ack-before-sync", Self::AckBeforeSync),
         #[cfg(feature = "planted")]
         ("high-watermark-before-isr", Self::Node(Planted::HighWatermarkBeforeIsr)),
+        #[cfg(feature = "planted")]
+        ("isr-without-epoch", Self::Node(Planted::IsrWithoutEpoch)),
+        #[cfg(feature = "planted")]
+        ("stale-controller", Self::Node(Planted::StaleController)),
         #[cfg(feature = "planted")]
         ("truncation-to-high-watermark", Self::Node(Planted::TruncationToHighWatermark)),
     ];

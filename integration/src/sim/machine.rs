@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use anyhow::Context;
 use goatq_broker::assembly::{NodeOptions, RunningNode};
 use goatq_broker::config::machine::Machine as Size;
 use goatq_broker::config::settings::{Entry, Origin, Settings};
@@ -11,9 +10,9 @@ use goatq_broker::health::Health;
 use goatq_broker::loggers::Loggers;
 use goatq_broker::net::Transport;
 use goatq_broker::node::Node;
-use goatq_broker::planted::Planted;
 use goatq_broker::threads::offload::Offload;
 use goatq_broker::threads::workers::Workers;
+use goatq_controller::planted::Planted;
 use goatq_storage::io::sim::SimDisk;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -22,10 +21,16 @@ use tokio::sync::Notify;
 
 use super::clock::SimClock;
 use super::defect::Defect;
+use super::illness::Trouble;
+use super::nemesis::RESERVE;
 use super::net::SimNetwork;
 
 /// Where clients connect.
 pub const PORT: u16 = 9092;
+/// Where partitions are.
+pub(super) const DATA: &str = "/data";
+/// Where the metadata log is, unless it is there, too.
+const METADATA: &str = "/metadata";
 const CLUSTER_ID: &str = "goats-goats-goats-goaw";
 
 /// A machine of the world. Its first node is number 1.
@@ -38,11 +43,12 @@ pub struct Machine {
     planted: Option<Planted>,
     skew: Arc<AtomicI64>,
     stop: Notify,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    disk: SimDisk,
+pub(super) struct State {
+    pub(super) disk: SimDisk,
+    pub(super) trouble: Trouble,
     seeds: StdRng,
     life: u32,
     running: Option<Running>,
@@ -66,14 +72,32 @@ pub enum End {
 /// What the machines of a world have in common.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// How many there are.
+    /// How many there are at the begin.
     pub machines: i32,
     /// `default.replication.factor`, and that of the offsets topic.
     pub replication: i16,
     /// `min.insync.replicas`.
     pub min_insync: i16,
+    /// The load is in the page cache of its replicas when it is acknowledged: as many may lose theirs, until all is whole again, as are
+    /// needed in sync, less one.
+    pub page_cache: bool,
+    /// What disks go through.
+    pub disks: Disks,
+    /// Segments are full after seconds, and what is compacted is so at once.
+    pub rolls: bool,
     /// What is wrong on purpose.
     pub defect: Option<Defect>,
+}
+
+/// What disks go through besides being full or slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disks {
+    /// Nothing.
+    Sound,
+    /// One at a time fails and is replaced by an empty one. The metadata log is on another one.
+    Lost,
+    /// Bits flip on this node's.
+    Rotten(i32),
 }
 
 impl Machine {
@@ -94,22 +118,32 @@ impl Machine {
             planted: shape.defect.and_then(Defect::planted),
             skew: Arc::default(),
             stop: Notify::new(),
-            state: Mutex::new(State { disk, seeds, life: 0, running: None }),
+            state: Mutex::new(State { disk, trouble: Trouble::None, seeds, life: 0, running: None }),
         })
     }
 
-    /// One life of the node: until it is told to stop, or cannot go on, which is an error.
+    /// One life of the node: until it is told to stop, or cannot go on, which is an error unless its disk is to blame.
     ///
     /// # Errors
     /// It does not start, or it fails.
     pub async fn live(self: Arc<Self>) -> anyhow::Result<()> {
-        let node =
-            RunningNode::start(self.options()?).await.with_context(|| format!("{} does not start", self.host))?;
+        let is_failed = self.is_marked();
+        let node = match RunningNode::start(self.options()?).await {
+            Ok(node) => node,
+            Err(error) if is_failed || self.trouble().excuses_start() => {
+                tracing::info!(host = self.host, error = format!("{error:#}"), "does not start");
+                return Ok(());
+            }
+            Err(error) => anyhow::bail!("{} does not start: {error:#}", self.host),
+        };
+        anyhow::ensure!(!is_failed, "{} starts on a disk that has failed", self.host);
         let health = node.health().clone();
         self.state.lock().running = Some(Running { node: node.node().clone(), health: health.clone() });
         tokio::select! {
             biased;
-            failure = health.failure() => anyhow::bail!("{} cannot go on: {failure}", self.host),
+            failure = health.failure() => {
+                anyhow::ensure!(self.trouble().excuses_end(), "{} cannot go on: {failure}", self.host);
+            }
             () = self.stop.notified() => {}
         }
         node.shutdown().await;
@@ -152,6 +186,7 @@ impl Machine {
     pub fn end(&self, how: End) {
         let mut state = self.state.lock();
         state.running = None;
+        state.look();
         state.disk = match how {
             End::Kill => state.disk.restart(),
             End::PowerCut => state.disk.crash(),
@@ -193,17 +228,27 @@ pub fn host(id: i32) -> String {
 
 /// Everything that takes time is faster than by default, so that a short history holds many elections.
 fn settings(id: i32, shape: &Shape) -> Vec<(&'static str, String)> {
+    let metadata = if shape.disks == Disks::Lost { METADATA } else { DATA };
     let voters: Vec<_> = (1..=shape.machines).map(|id| format!("{id}@{}:9093", host(id))).collect();
+    let servers: Vec<_> = (1..=shape.machines).map(|id| format!("{}:9093", host(id))).collect();
+    // Who comes later finds the quorum without being one of its voters.
+    let quorum = if id <= shape.machines {
+        ("controller.quorum.voters", voters.join(","))
+    } else {
+        ("controller.quorum.bootstrap.servers", servers.join(","))
+    };
     let text = |value: &str| value.to_owned();
-    vec![
+    let mut settings = vec![
         ("node.id", id.to_string()),
         ("cluster.id", text(CLUSTER_ID)),
-        ("log.dirs", text("/data")),
+        ("log.dirs", text(DATA)),
+        ("metadata.log.dir", text(metadata)),
+        ("log.dir.reserve.bytes", RESERVE.to_string()),
         ("listeners", format!("PLAINTEXT://0.0.0.0:{PORT},CONTROLLER://0.0.0.0:9093")),
-        ("advertised.listeners", format!("PLAINTEXT://{}:{PORT}", host(id))),
+        ("advertised.listeners", format!("PLAINTEXT://{0}:{PORT},CONTROLLER://{0}:9093", host(id))),
         ("allow.insecure.listeners", text("true")),
         ("http.listener", text("")),
-        ("controller.quorum.voters", voters.join(",")),
+        quorum,
         ("controller.quorum.election.timeout.ms", text("300")),
         ("controller.quorum.request.timeout.ms", text("500")),
         ("broker.heartbeat.interval.ms", text("300")),
@@ -217,9 +262,16 @@ fn settings(id: i32, shape: &Shape) -> Vec<(&'static str, String)> {
         ("default.replication.factor", shape.replication.to_string()),
         ("offsets.topic.replication.factor", shape.replication.to_string()),
         ("offsets.topic.num.partitions", text("2")),
+        ("group.initial.rebalance.delay.ms", text("100")),
+        ("group.min.session.timeout.ms", text("500")),
         ("auto.create.topics.enable", text("false")),
         ("log.segment.bytes", text("1048576")),
         // Wall clocks are set hours forward and back.
         ("log.message.timestamp.after.max.ms", i64::MAX.to_string()),
-    ]
+    ];
+    if shape.rolls {
+        let often = ["log.roll.ms", "log.cleaner.backoff.ms", "log.retention.check.interval.ms"];
+        settings.extend(often.map(|name| (name, text("1000"))));
+    }
+    settings
 }

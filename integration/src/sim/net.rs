@@ -1,13 +1,18 @@
-//! The network of the simulation as a node sees it: turmoil's, behind the node's own seam.
+//! The network of the simulation, turmoil's, behind the seam of nodes and that of clients.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use goatq_broker::net::transport::{Door, Network, Pipe};
 use turmoil::net::{TcpListener, TcpStream};
+
+use super::clock::world_ms;
+use super::machine::{PORT, host};
+use crate::traffic::reach::{Reach, Socket};
 
 /// The network of the host that uses it.
 #[derive(Debug)]
@@ -51,4 +56,22 @@ fn pipe(stream: TcpStream) -> io::Result<Pipe> {
     let peer = stream.peer_addr()?;
     let (read, write) = stream.into_split();
     Ok(Pipe::new(peer, read, write))
+}
+
+/// The network and the clock of the host that uses them, for clients.
+#[derive(Debug)]
+pub struct SimReach;
+
+impl Reach for SimReach {
+    fn connect(&self, node: i32) -> LocalBoxFuture<'_, io::Result<Box<dyn Socket>>> {
+        async move { Ok(Box::new(TcpStream::connect((host(node), PORT)).await?) as Box<dyn Socket>) }.boxed_local()
+    }
+
+    fn now(&self) -> Duration {
+        turmoil::sim_elapsed().unwrap_or_default()
+    }
+
+    fn wall_ms(&self) -> i64 {
+        world_ms(self.now())
+    }
 }

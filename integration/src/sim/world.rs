@@ -6,26 +6,43 @@
 //!    its end, all within 40 s of the world's time.
 //! 4. All that was noted is held against what the nodes have.
 
+mod ambushes;
+mod disks;
+mod network;
+
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use goatq_controller::image::PartitionImage;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use turmoil::{Builder, Sim};
 
+use super::ambush::Ambush;
 use super::defect::Defect;
-use super::invariants::{self, Invariant, Replicas, Sight};
-use super::machine::{End, Machine, Shape};
-use super::nemesis::{Fault, Nemesis, Strike};
-use super::workload::{self, Shared, Stage};
+use super::invariants::coordinators::LiveIsReplay;
+use super::invariants::{self, Invariant, Sight};
+use super::machine::{Disks, End, Machine, Shape};
+use super::nemesis::{Fault, Nemesis, Roles, Strike};
+use super::net::SimReach;
+use super::worn::Worn;
+use crate::traffic::verdict::{self, Replicas};
+use crate::traffic::{self, LOAD, Manner, Shared, Stage};
 
+/// Nodes of a world.
+const MACHINES: i32 = 3;
 /// A step of the network's clock.
 const TICK: Duration = Duration::from_millis(4);
 /// How often the invariants are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often the state of all nodes becomes part of the trace.
 const NOTE: Duration = Duration::from_millis(250);
+/// How long a producer rests at most, ms.
+const LONGEST_REST_MS: u64 = 120;
+/// Bytes that are added to a value at most, so that segments are full soon.
+const LONGEST_PADDING: usize = 60_000;
 /// How long a cluster without faults may take for anything.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -80,12 +97,21 @@ pub fn run(seed: u64, options: Options) -> Report {
 struct World {
     sim: Sim<'static>,
     machines: Vec<Arc<Machine>>,
+    /// A machine that is not there yet, and when it comes.
+    later: Option<(Arc<Machine>, Duration)>,
     shared: Rc<Shared>,
     nemesis: Nemesis,
     rng: StdRng,
     invariants: Vec<Box<dyn Invariant>>,
+    coordinators: LiveIsReplay,
     /// Machines that are down, and when they start again.
     down: Vec<(Arc<Machine>, Duration)>,
+    /// The load is in page caches only.
+    page_cache: bool,
+    /// How nodes have ended since everything was whole.
+    worn: Worn,
+    ambush: Option<Ambush>,
+    disks: disks::Ward,
     /// What is wrong with the network, and until when.
     broken: Option<(Fault, Duration)>,
     strikes: usize,
@@ -96,7 +122,21 @@ struct World {
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let shape = Shape { machines: 3, replication: 3, min_insync: 2, defect: options.defect };
+        let shape = Shape {
+            machines: MACHINES,
+            replication: 3,
+            min_insync: 2,
+            page_cache: rng.random_bool(0.3),
+            disks: match rng.random_range(0..5) {
+                0..=1 => Disks::Lost,
+                2 => Disks::Rotten(rng.random_range(1..=MACHINES)),
+                _ => Disks::Sound,
+            },
+            rolls: rng.random_bool(0.5),
+            defect: options.defect,
+        };
+        // Segments have to be full to be old.
+        let is_long = matches!(shape.disks, Disks::Rotten(_)) || rng.random_bool(0.1);
         let mut sim = Builder::new()
             .rng_seed(rng.random())
             .epoch(std::time::UNIX_EPOCH)
@@ -107,24 +147,43 @@ impl World {
             .tcp_capacity(4_096)
             .enable_random_order()
             .build();
-        let shared = Shared::new(shape.clone(), rng.random());
+        let newcomer = rng.random_bool(0.3).then_some(MACHINES + 1);
+        let manner = Manner {
+            newcomer,
+            nodes: (1..=shape.machines).collect(),
+            replication: shape.replication,
+            rest_ms: LONGEST_REST_MS,
+            padding: if is_long { LONGEST_PADDING } else { 0 },
+            pastimes: rng.random_bool(0.5),
+            load: if shape.page_cache { vec![("durability", "page-cache".to_owned())] } else { Vec::new() },
+        };
+        let shared = Shared::new(manner, Rc::new(SimReach), rng.random());
         shared.history.borrow_mut().trace.loud = options.loud;
         let machines: Vec<_> = (1..=shape.machines).map(|id| Machine::new(id, &shape, rng.random())).collect();
-        for machine in &machines {
-            let lives = machine.clone();
-            sim.host(machine.host.as_str(), move || {
-                let machine = lives.clone();
-                async move { Ok(machine.live().await?) }
+        machines.iter().for_each(|machine| settle(&mut sim, machine));
+        let later = newcomer.map(|id| {
+            let at = Duration::from_millis(rng.random_range(1_000..5_000));
+            (Machine::new(id, &shape, rng.random()), at)
+        });
+        for (name, life) in traffic::begin(&shared) {
+            sim.client(name, async move {
+                life.await;
+                Ok(())
             });
         }
-        workload::start(&mut sim, &shared);
         Self {
             sim,
             machines,
+            later,
+            page_cache: shape.page_cache,
+            worn: Worn::Not,
+            ambush: None,
+            disks: disks::Ward::of(shape.disks),
             shared,
-            nemesis: Nemesis::new(StdRng::seed_from_u64(rng.random()), shape.machines),
+            nemesis: Nemesis::new(StdRng::seed_from_u64(rng.random()), shape.machines, shape.disks),
             rng,
             invariants: invariants::all(),
+            coordinators: LiveIsReplay::default(),
             down: Vec::new(),
             broken: None,
             strikes: 0,
@@ -142,7 +201,7 @@ impl World {
             while self.sim.elapsed() < next {
                 self.step()?;
             }
-            let strike = self.nemesis.choose();
+            let strike = self.nemesis.choose(self.roles());
             self.strike(strike);
         }
         self.heal();
@@ -175,8 +234,16 @@ impl World {
         if now >= self.looked + LOOK {
             self.looked = now;
             let nodes = self.nodes();
+            if (self.worn != Worn::Not || self.disks.has_lost()) && self.whole() {
+                self.worn = Worn::Not;
+                self.disks.whole();
+            }
+            self.lie_in_wait(&nodes, now);
             for invariant in &mut self.invariants {
                 invariant.look(&nodes)?;
+            }
+            if !self.disks.is_any_slow() {
+                promptly(self.coordinators.look(&nodes, false)).unwrap_or(Ok(()))?;
             }
             let violation = self.shared.history.borrow().violations.first().cloned();
             if violation.is_some() {
@@ -194,6 +261,13 @@ impl World {
 
     /// Ends what is over by now.
     fn mend(&mut self, now: Duration) {
+        if let Some((machine, _)) = self.later.take_if(|later| now >= later.1 && self.shared.ready.get()) {
+            self.note(&format!("{} joins", machine.host));
+            settle(&mut self.sim, &machine);
+            self.machines.push(machine);
+            self.nemesis.welcome();
+            self.shared.joined.set(true);
+        }
         let (over, still): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.down).into_iter().partition(|down| now >= down.1);
         self.down = still;
@@ -209,11 +283,13 @@ impl World {
         }
         if let Some((fault, _)) = self.broken.take_if(|broken| now >= broken.1) {
             self.note(&format!("over: {fault:?}"));
-            self.repair(&fault);
+            self.repair_network(&fault);
         }
+        self.visit_disks(now);
     }
 
     fn start(&mut self, machine: &Arc<Machine>) {
+        self.look_after_failed_disk(machine);
         self.note(&format!("{} starts", machine.host));
         machine.begin_again();
         self.sim.bounce(machine.host.as_str());
@@ -223,13 +299,21 @@ impl World {
         let until = self.sim.elapsed() + lasts;
         match &fault {
             Fault::End(id, how) => self.end(*id, *how, until),
-            Fault::EndAll(how) => (1..=self.shared.shape.machines).for_each(|id| self.end(id, *how, until)),
+            Fault::EndAll(how) => {
+                let how = if self.page_cache { End::Kill } else { *how };
+                self.machines.clone().iter().for_each(|machine| self.end(machine.id, how, until));
+            }
             Fault::Stop(id) => self.stop(*id),
             Fault::Jump(id, by_ms) => {
                 self.note(&format!("{fault:?}"));
                 self.machine(*id).jump(*by_ms);
             }
-            _ if self.broken.is_some() => return,
+            Fault::Disk(id, illness) => {
+                if !self.fall_ill(*id, *illness, until) {
+                    return;
+                }
+            }
+            _ if self.broken.is_some() || self.ambush.is_some() => return,
             _ => {
                 self.note(&format!("{fault:?} for {lasts:?}"));
                 self.break_network(&fault);
@@ -239,11 +323,26 @@ impl World {
         self.strikes += 1;
     }
 
+    /// Who has which role, as far as the node with the newest metadata knows.
+    fn roles(&self) -> Roles {
+        let nodes = self.nodes();
+        let newest = nodes.iter().max_by_key(|sight| sight.node.image().applied_index);
+        let Some(newest) = newest else { return Roles::default() };
+        let image = newest.node.image();
+        let load = image.topics.by_name(LOAD).and_then(|topic| topic.partition(0)).map(|partition| partition.leader);
+        Roles { controller: newest.node.controller().status().leader, leader: load.filter(|leader| *leader > 0) }
+    }
+
     fn end(&mut self, id: i32, how: End, until: Duration) {
         let machine = self.machine(id);
         if self.is_down(id) {
             return;
         }
+        if self.disks.rotten() == Some(id) {
+            // A scan after such an end takes a flipped bit for the end of the log.
+            return;
+        }
+        let Some(how) = (if self.page_cache { self.worn.bears(id, how) } else { Some(how) }) else { return };
         self.note(&format!("{} ends: {how:?}", machine.host));
         // First the disk: what tasks write while they are dropped is too late.
         machine.end(how);
@@ -269,16 +368,22 @@ impl World {
     }
 
     fn heal(&mut self) {
-        if let Some((fault, _)) = self.broken.take() {
-            self.repair(&fault);
+        let now = self.sim.elapsed();
+        if let Some(mut ambush) = self.ambush.take() {
+            ambush.give_up(now).into_iter().for_each(|next| self.make(next));
         }
+        if let Some((fault, _)) = self.broken.take() {
+            self.repair_network(&fault);
+        }
+        self.cure();
         for down in &mut self.down {
             down.1 = Duration::ZERO;
         }
     }
 
     fn all_serve(&self) -> bool {
-        self.down.is_empty() && self.machines.iter().all(|machine| machine.is_serving())
+        let serves = |machine: &Arc<Machine>| machine.is_serving() && !machine.trouble().excuses_end();
+        self.down.is_empty() && self.machines.iter().all(serves)
     }
 
     /// Every partition has a leader and all its replicas in sync, as all nodes know.
@@ -288,11 +393,8 @@ impl World {
         self.all_serve()
             && nodes.iter().all(|sight| {
                 let image = sight.node.image();
-                let whole = image
-                    .topics
-                    .iter()
-                    .flat_map(|topic| &topic.partitions)
-                    .all(|partition| partition.has_leader() && partition.isr.len() == partition.replicas.len());
+                let whole =
+                    image.topics.iter().flat_map(|topic| &topic.partitions).all(|partition| is_whole(partition));
                 whole && Some(image.applied_index) == newest
             })
     }
@@ -331,14 +433,13 @@ impl World {
         self.shared.history.borrow_mut().trace.note(self.sim.elapsed(), format_args!("{what}"));
     }
 
-    fn judge(&self) -> Result<(), String> {
+    fn judge(&mut self) -> Result<(), String> {
         let nodes = self.nodes();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-        let replicas: Replicas = runtime.block_on(invariants::read_all(&nodes))?;
+        let waits = || "at the end nothing has to wait for a disk".to_owned();
+        promptly(self.coordinators.look(&nodes, true)).ok_or_else(waits)??;
+        let replicas: Replicas = promptly(invariants::read_all(&nodes, self.disks.rotten())).ok_or_else(waits)??;
         let mut history = self.shared.history.borrow_mut();
-        let mut found = invariants::acknowledged::check(&history, &replicas);
-        found.extend(invariants::duplicates::check(&history, &replicas));
-        found.extend(invariants::replicas::check(&replicas));
+        let mut found = verdict::check(&history, &replicas);
         found.extend(invariants::topics::check(&history, &nodes));
         for what in found {
             history.violation(self.sim.elapsed(), what);
@@ -347,36 +448,29 @@ impl World {
     }
 }
 
-/// The network's faults.
-impl World {
-    fn others(&self, id: i32) -> Vec<String> {
-        let machines = self.machines.iter().filter(|machine| machine.id != id).map(|machine| machine.host.clone());
-        machines.chain(workload::names()).collect()
-    }
+/// A leader, all replicas in sync, and none that comes or goes.
+fn is_whole(partition: &PartitionImage) -> bool {
+    let all = partition.isr.len() == partition.replicas.len();
+    partition.has_leader() && all && !partition.is_reassigning()
+}
 
-    fn break_network(&self, fault: &Fault) {
-        let host = super::machine::host;
-        match fault {
-            Fault::Isolate(id) => {
-                self.others(*id).iter().for_each(|other| self.sim.partition(host(*id), other.as_str()))
-            }
-            Fault::OneWay(from, to) => self.sim.partition_oneway(host(*from), host(*to)),
-            Fault::Hold(one, other) => self.sim.hold(host(*one), host(*other)),
-            Fault::HoldAll(id) => self.others(*id).iter().for_each(|other| self.sim.hold(host(*id), other.as_str())),
-            Fault::Slow(latency) => self.sim.set_max_message_latency(*latency),
-            Fault::End(..) | Fault::EndAll(_) | Fault::Stop(_) | Fault::Jump(..) => {}
-        }
-    }
+/// A machine gets its place in the network, and begins to live.
+fn settle(sim: &mut Sim<'_>, machine: &Arc<Machine>) {
+    let lives = machine.clone();
+    sim.host(machine.host.as_str(), move || {
+        let machine = lives.clone();
+        async move { Ok(machine.live().await?) }
+    });
+}
 
-    fn repair(&self, fault: &Fault) {
-        let host = super::machine::host;
-        match fault {
-            Fault::Isolate(id) => self.others(*id).iter().for_each(|other| self.sim.repair(host(*id), other.as_str())),
-            Fault::OneWay(from, to) => self.sim.repair_oneway(host(*from), host(*to)),
-            Fault::Hold(one, other) => self.sim.release(host(*one), host(*other)),
-            Fault::HoldAll(id) => self.others(*id).iter().for_each(|other| self.sim.release(host(*id), other.as_str())),
-            Fault::Slow(_) => self.sim.set_max_message_latency(TICK * 5),
-            Fault::End(..) | Fault::EndAll(_) | Fault::Stop(_) | Fault::Jump(..) => {}
-        }
-    }
+/// Runs what looks at nodes while they stand still; nothing if it waits for one of them.
+fn promptly<T>(work: impl Future<Output = T>) -> Option<T> {
+    /// More than any log takes: disks end a read after a few.
+    const MOST_POLLS: u32 = 1_000_000;
+    let mut work = std::pin::pin!(work);
+    let mut context = Context::from_waker(Waker::noop());
+    (0..MOST_POLLS).find_map(|_| match work.as_mut().poll(&mut context) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    })
 }

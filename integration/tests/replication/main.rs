@@ -6,5 +6,7 @@
 mod groups;
 mod kills;
 mod min_insync;
+mod racks;
 mod rolling;
+mod rot;
 mod support;

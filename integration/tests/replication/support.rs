@@ -1,7 +1,7 @@
 //! Clusters with a replicated topic, and what is to be true of them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use goatq_integration::client;
 use goatq_integration::cluster::{Cluster, create_topic, partition, until};
@@ -54,12 +54,24 @@ pub(crate) fn leader(node: &Node, index: i32) -> i32 {
     until("a leader", || Ok(Some(see(node, index)?.leader_id).filter(|id| *id >= 0))).unwrap()
 }
 
-/// The segments of a partition, one behind the other.
-fn bytes_of(data: &Path, index: i32) -> Vec<u8> {
+/// The segments of a partition, the oldest first.
+pub(crate) fn segments(data: &Path, index: i32) -> Vec<PathBuf> {
     let folder = data.join(format!("{TOPIC}-{index}"));
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let segments: BTreeSet<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "log")).collect();
-    segments.iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
+    segments.into_iter().collect()
+}
+
+/// The segments of a partition, one behind the other.
+fn bytes_of(data: &Path, index: i32) -> Vec<u8> {
+    segments(data, index).iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// The value of a series of whole numbers; 0 when it is not there.
+pub(crate) fn metric(node: &Node, series: &str) -> u64 {
+    let text = node.get("/metrics").unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+    value.unwrap_or(0)
 }
 
 /// Stops all nodes in order and compares what they have.

@@ -13,13 +13,13 @@ use crate::workload::{Durability, Overrides};
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {
     /// A broker to start, as NAME=COMMAND with {port} and {dir} in the command, which is given to sh; may be repeated. A command
-    /// that ends with status 0 must print the process id of the broker that it leaves behind
+    /// that ends with status 0 must print the process ids of the broker or brokers that it leaves behind, on its last line
     #[arg(long)]
     pub(crate) start: Vec<Start>,
     /// A broker that runs, as name=NAME,bootstrap=HOST:PORT,pid=PID[,kind=goatq|kafka]; may be repeated
     #[arg(long)]
     pub(crate) system: Vec<Running>,
-    /// Workloads, separated by commas: names, yaml files of OpenMessaging Benchmark, or `goals`
+    /// Workloads, separated by commas: names, yaml files of OpenMessaging Benchmark, `goals` (of one node) or `cluster-goals` (of three)
     #[arg(long, value_delimiter = ',')]
     pub(crate) workload: Vec<String>,
     /// Lists the workloads
@@ -82,6 +82,9 @@ pub(crate) struct CompareArgs {
     /// Partitions of each topic, in place of the workload's
     #[arg(long)]
     pub(crate) partitions: Option<i32>,
+    /// Replicas of each partition, in place of the workload's
+    #[arg(long)]
+    pub(crate) replicas: Option<i16>,
     /// Bytes of values, in place of the workload's
     #[arg(long, value_parser = parse_bytes)]
     pub(crate) record_size: Option<usize>,
@@ -115,6 +118,7 @@ impl CompareArgs {
             warm_up: self.warm_up,
             rate: self.rate,
             partitions: self.partitions,
+            replicas: self.replicas,
             value_size: self.record_size,
             producers: self.producers,
             consumers: self.consumers,

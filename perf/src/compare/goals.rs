@@ -152,6 +152,10 @@ const GOALS: &[Goal] = &[
     most("ten-thousand-partitions", PageCache, RssMb, &[(1.0, Figure(419.4))]),
     most("ten-thousand-partitions", PageCache, P99, &[(1.0, Figure(20.0))]),
     most("ten-thousand-partitions", Synced, P99, &[(1.0, Figure(20.0))]),
+    least("replicated-64k", PageCache, MbPerS, &[(1.5, Reference("replicated-64k", PageCache, MbPerS))]),
+    least("replicated-64k", Synced, MbPerS, &[(1.0, Reference("replicated-64k", PageCache, MbPerS))]),
+    most("replicated-64k", PageCache, CpuPerGb, &[(0.5, Reference("replicated-64k", PageCache, CpuPerGb))]),
+    most("replicated-64k", Synced, CpuPerGb, &[(0.5, Reference("replicated-64k", PageCache, CpuPerGb))]),
     most("tail-with-cold-reader", PageCache, P99, &[(1.5, Itself("tail-5000", PageCache, P99))]),
 ];
 

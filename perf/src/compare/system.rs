@@ -163,7 +163,7 @@ async fn serving(child: &mut Child, start: &Start, bootstrap: &str, output: &Pat
         let ended = child.try_wait()?;
         let said = std::fs::read_to_string(output).unwrap_or_default();
         let pids: Vec<u32> = match ended {
-            Some(status) if status.success() => pid_in(&said).into_iter().collect(),
+            Some(status) if status.success() => pids_in(&said),
             Some(status) => bail!("{} ended ({status}): {}", start.name, last_lines(&said)),
             None => leaves(child.id()),
         };
@@ -235,9 +235,10 @@ fn leaves(pid: u32) -> Vec<u32> {
     if children.is_empty() { vec![pid] } else { children.into_iter().flat_map(leaves).collect() }
 }
 
-/// A command that ends once the broker runs prints its process id last.
-fn pid_in(said: &str) -> Option<u32> {
-    said.lines().rev().find(|line| !line.trim().is_empty())?.trim().parse().ok()
+/// A command that ends once its brokers run prints their process ids last.
+fn pids_in(said: &str) -> Vec<u32> {
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().unwrap_or_default()
 }
 
 fn last_lines(said: &str) -> String {
@@ -266,9 +267,11 @@ mod tests {
 
     #[test]
     fn a_daemon_says_its_process_id() {
-        assert_eq!(pid_in("formatting\n4711\n\n"), Some(4711));
-        assert_eq!(pid_in("4711\nfailed\n"), None);
-        assert_eq!(pid_in(""), None);
+        assert_eq!(pids_in("formatting\n4711\n\n"), [4711]);
+        assert_eq!(pids_in("formatting\n4711 4712 4713\n"), [4711, 4712, 4713]);
+        assert!(pids_in("4711\nfailed\n").is_empty());
+        assert!(pids_in("4711 failed\n").is_empty());
+        assert!(pids_in("").is_empty());
         assert_eq!(last_lines("1\n2\n3\n4\n5\n6"), "2\n3\n4\n5\n6");
     }
 

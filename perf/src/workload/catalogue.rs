@@ -54,6 +54,7 @@ fn base(name: &str, about: &str, durabilities: &[Durability], floor: &[&str]) ->
         task: Task::Produce,
         topics: 1,
         partitions: 12,
+        replicas: -1,
         configs: BTreeMap::new(),
         value_size: KIB,
         keys: 0,
@@ -94,6 +95,7 @@ pub(super) fn ours() -> Vec<Workload> {
     let mut all = throughput();
     all.extend(latency());
     all.extend(many());
+    all.extend(replicated());
     all.extend(left_out());
     all
 }
@@ -185,6 +187,19 @@ fn many() -> Vec<Workload> {
             batch_records: 1,
             ..base("connection-storm", "2,000 connections open at once and send a record each", BOTH, &[])
         },
+    ]
+}
+
+/// What needs three nodes.
+fn replicated() -> Vec<Workload> {
+    let three = |workload: Workload| Workload {
+        replicas: 3,
+        configs: [("min.insync.replicas".to_owned(), "2".to_owned())].into(),
+        ..workload
+    };
+    vec![
+        three(base("replicated-64k", "produce-64k with three replicas, acks=all", BOTH, &[NEW_FILES])),
+        three(unbatched("replicated-latency-1000", 1000.0, 5, BOTH)),
     ]
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn execute(workload: &Workload, site: &Site) -> Result<Report> 
     configs.extend(workload.configs.iter().map(|(name, value)| (name.clone(), value.clone())));
     // Room comes back at once for the next run.
     configs.push(("file.delete.delay.ms".to_owned(), "1000".to_owned()));
-    let spec = TopicSpec { partitions: workload.partitions, replication_factor: -1, configs };
+    let spec = TopicSpec { partitions: workload.partitions, replication_factor: workload.replicas, configs };
     cluster::create(&site.bootstrap, &run.topic, &spec).await?;
     let measured = in_topics(workload, site, &run).await;
     let deleted = cluster::delete(&site.bootstrap, &run.topic).await;

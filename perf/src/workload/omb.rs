@@ -91,6 +91,7 @@ impl File {
             task: if backlog_bytes > 0 { Task::Drain } else { Task::Produce },
             topics: self.topics,
             partitions: self.partitions_per_topic,
+            replicas: -1,
             configs: BTreeMap::new(),
             value_size: self.message_size,
             keys: if keyed { 10_000 } else { 0 },

@@ -14,6 +14,7 @@ use std::{
     fmt, io,
     path::{Component, Path, PathBuf},
     sync::Arc,
+    task::Waker,
 };
 
 use parking_lot::{Mutex, MutexGuard};
@@ -103,8 +104,19 @@ struct State {
     uncached_percent: u32,
     hasty: Option<String>,
     faults: Vec<Fault>,
+    stall: Stall,
     locks: BTreeMap<PathBuf, u64>,
     counters: SimCounters,
+}
+
+/// Which asynchronous operations do not end for now.
+#[derive(Default)]
+struct Stall {
+    /// Operations that have begun so far.
+    begun: u64,
+    /// Those with a greater number wait, of files whose path contains the text.
+    after: Option<(String, u64)>,
+    waiting: Vec<Waker>,
 }
 
 impl State {
@@ -120,9 +132,26 @@ impl State {
             uncached_percent: 0,
             hasty: None,
             faults: Vec::new(),
+            stall: Stall::default(),
             locks: BTreeMap::new(),
             counters: SimCounters::default(),
         }
+    }
+
+    /// The number of an operation that begins.
+    fn begin(&mut self) -> u64 {
+        self.stall.begun += 1;
+        self.stall.begun
+    }
+
+    /// Whether an operation may end; if not, it is polled again when it may.
+    fn may_end(&mut self, number: u64, path: &Path, waker: &Waker) -> bool {
+        let path = path.to_str().unwrap_or_default();
+        let waits = self.stall.after.as_ref().is_some_and(|(part, after)| number > *after && path.contains(part));
+        if waits {
+            self.stall.waiting.push(waker.clone());
+        }
+        !waits
     }
 
     fn draw_polls(&mut self) -> u32 {
@@ -214,6 +243,32 @@ impl SimDisk {
         self.shared.lock().faults.clear();
     }
 
+    /// How many faults are planned that have not struck.
+    pub fn planned(&self) -> usize {
+        self.shared.lock().faults.len()
+    }
+
+    /// Files whose path contains the text are slow: asynchronous syncs and direct writes of theirs that begin from now on do not end before
+    /// this is called again, or [`SimDisk::go_on`]. Those that have begun end. Not for files of which somebody blocks a thread until they
+    /// are synced, if whoever would call this again needs that thread.
+    pub fn stall(&self, path_part: &str) {
+        let mut state = self.shared.lock();
+        state.stall.after = Some((path_part.to_owned(), state.stall.begun));
+        wake_all(state);
+    }
+
+    /// The disk is as fast as ever.
+    pub fn go_on(&self) {
+        let mut state = self.shared.lock();
+        state.stall.after = None;
+        wake_all(state);
+    }
+
+    /// Bytes that files take up.
+    pub fn used(&self) -> u64 {
+        self.shared.lock().used
+    }
+
     /// Sets the size of the file system; writes beyond it fail with `StorageFull` after what still fitted.
     pub fn set_capacity(&self, bytes: u64) {
         self.shared.lock().capacity = bytes;
@@ -278,6 +333,13 @@ impl SimDisk {
     pub fn counters(&self) -> SimCounters {
         self.shared.lock().counters
     }
+}
+
+/// Whoever waited looks again. Wakers run without the lock.
+fn wake_all(mut state: MutexGuard<'_, State>) {
+    let waiting = std::mem::take(&mut state.stall.waiting);
+    drop(state);
+    waiting.into_iter().for_each(Waker::wake);
 }
 
 fn not_found(path: &Path) -> io::Error {

@@ -50,7 +50,7 @@ impl Log {
         let config = self.config();
         let durable = {
             let state = self.state.lock();
-            if !config.cleanup_policy.compact || state.uncleanable.is_some() {
+            if !config.cleanup_policy.compact || state.uncleanable.is_some() || self.is_held() {
                 return None;
             }
             state.synced
@@ -114,7 +114,7 @@ impl Log {
         let _only_one = self.compaction.lock();
         let config = self.config();
         let mut done = Compacted { first_dirty_offset: self.first_dirty_offset(), ..Compacted::default() };
-        if !config.cleanup_policy.compact || self.uncleanable().is_some() {
+        if !config.cleanup_policy.compact || self.uncleanable().is_some() || self.is_held() {
             return Ok(done);
         }
         // What is known of producers and transactions must not depend on batches that go, so the newest snapshot comes from behind
@@ -222,7 +222,7 @@ impl Log {
     }
 
     /// The aborted transactions that overlap a range of offsets.
-    fn aborted_in(&self, from: i64, to: i64) -> Result<Vec<AbortedTxn>, CleanError> {
+    pub(super) fn aborted_in(&self, from: i64, to: i64) -> Result<Vec<AbortedTxn>, CleanError> {
         let segments = self.segments_with_txns(from);
         let mut found = Vec::new();
         for segment in &segments {
@@ -234,7 +234,7 @@ impl Log {
     }
 
     /// Puts a compacted segment in the place of those it was made from. False when they are no longer all there.
-    fn replace(&self, group: &[Bounded], cleaned: &Arc<Segment>, now_ms: i64) -> io::Result<bool> {
+    pub(super) fn replace(&self, group: &[Bounded], cleaned: &Arc<Segment>, now_ms: i64) -> io::Result<bool> {
         cleaned.sync_now()?;
         let _structure = self.structure.lock();
         let unchanged = {

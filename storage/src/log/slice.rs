@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::{FileRange, Log};
 use crate::{
+    block_on::block_on,
     cache::ahead::MIN_PART,
     error::ReadError,
     segment::{
@@ -154,6 +155,14 @@ impl LogSlice {
             Content::Memory { chunks, .. } => Ok(chunks),
             Content::Disk(pending) => pending.load().await,
         }
+    }
+
+    /// [`Self::load`] on a thread that may block.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_now(self) -> Result<Vec<Bytes>, ReadError> {
+        block_on(self.load())
     }
 }
 

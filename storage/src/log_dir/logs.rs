@@ -15,7 +15,7 @@ use super::{
     offset_checkpoint::Remembered,
 };
 use crate::{
-    config::{LogConfig, checkpoints_of_a_round},
+    config::{LogConfig, checkpoints_of_a_round, removals_of_a_round},
     error::{LogError, OpenError},
     group_commit::DurableListener,
     io::{DiskFile, parallel, replace_file},
@@ -102,10 +102,10 @@ impl fmt::Display for FailedLogs {
 const TOGETHER: usize = 256;
 
 /// A log that counts once these files are synced.
-struct Opened {
+pub(super) struct Opened {
     name: String,
-    log: Arc<Log>,
-    unsynced: Vec<Arc<dyn DiskFile>>,
+    pub(super) log: Arc<Log>,
+    pub(super) unsynced: Vec<Arc<dyn DiskFile>>,
 }
 
 /// A deleted log whose files are still there.
@@ -161,14 +161,15 @@ impl LogDir {
             let some = parallel::map(self.recovery_threads, some, |request| {
                 let (name, request) = request?;
                 made.as_ref().map_err(|error| OpenLogError::Make(error.clone()))?;
-                self.open_one(name, request, now_ms)
+                let remembered = self.checkpoints.remembered(&name);
+                self.open_one(name, request, now_ms, remembered)
             });
             opened.extend(self.sync_opened(some));
         }
     }
 
     /// Syncs what recovery left to be synced, of all these logs together; then they count.
-    fn sync_opened(&self, opened: Vec<Result<Opened, OpenLogError>>) -> Vec<Result<Arc<Log>, OpenLogError>> {
+    pub(super) fn sync_opened(&self, opened: Vec<Result<Opened, OpenLogError>>) -> Vec<Result<Arc<Log>, OpenLogError>> {
         let of = |(at, opened): (usize, &Result<Opened, OpenLogError>)| {
             let unsynced = opened.as_ref().map_or(&[][..], |opened| &opened.unsynced);
             unsynced.iter().map(|file| (at, file.clone())).collect::<Vec<_>>()
@@ -190,7 +191,7 @@ impl LogDir {
         opened.into_iter().enumerate().map(count_in).collect()
     }
 
-    fn check_name(&self, request: &LogRequest) -> Result<String, OpenLogError> {
+    pub(super) fn check_name(&self, request: &LogRequest) -> Result<String, OpenLogError> {
         let name = partition_dir(&request.topic, request.partition);
         let plain = !request.topic.contains(['/', '\0']) && name.len() <= 255;
         if !plain || parse_partition_dir(&name) != Some((&request.topic, request.partition)) {
@@ -212,27 +213,37 @@ impl LogDir {
         if missing.is_empty() {
             return Ok(());
         }
-        self.checkpoints.make_unknown(&missing)?;
-        self.commit.void_journal(missing.iter().map(String::as_str)).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::StorageFull {
-                self.health.poison(&format!("writing the journal's head failed: {error}"));
-            }
-        })?;
+        self.forget_predecessors(&missing)?;
         for name in &missing {
             self.disk.create_dir_all(&self.path.join(name))?;
         }
         self.sync_names()
     }
 
+    /// What is remembered of logs that had these names is forgotten, durably.
+    pub(super) fn forget_predecessors(&self, names: &[String]) -> io::Result<()> {
+        self.checkpoints.make_unknown(names)?;
+        self.commit.void_journal(names.iter().map(String::as_str)).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::StorageFull {
+                self.health.poison(&format!("writing the journal's head failed: {error}"));
+            }
+        })
+    }
+
     /// Makes the names in the directory durable; failing to poisons it.
-    fn sync_names(&self) -> io::Result<()> {
+    pub(super) fn sync_names(&self) -> io::Result<()> {
         self.disk.sync_dir(&self.path).inspect_err(|error| {
             self.health.poison(&format!("syncing the log directory failed: {error}"));
         })
     }
 
-    fn open_one(&self, name: String, request: LogRequest, now_ms: i64) -> Result<Opened, OpenLogError> {
-        let remembered = self.checkpoints.remembered(&name);
+    pub(super) fn open_one(
+        &self,
+        name: String,
+        request: LogRequest,
+        now_ms: i64,
+        remembered: Remembered,
+    ) -> Result<Opened, OpenLogError> {
         let untouched = self.unopened.lock().contains(&name);
         let known = if untouched { self.known(&name, &request) } else { Known::default() };
         let options = OpenOptions {
@@ -314,10 +325,11 @@ impl LogDir {
         self.prepare_journal();
         self.commit.upkeep();
         self.health.check_space()?;
+        // Before anything is written: a full disk must not keep what would make room.
+        self.remove_doomed(now_ms)?;
         if !self.health.is_poisoned() {
             self.checkpoint_logs(now_ms, false)?;
         }
-        self.remove_doomed(now_ms)?;
         Ok(())
     }
 
@@ -358,11 +370,15 @@ impl LogDir {
         failed.into_result()
     }
 
+    /// A share of what is due; all of it where room is short.
     fn remove_doomed(&self, now_ms: i64) -> io::Result<()> {
-        loop {
+        let is_due = |doomed: &Doomed| doomed.remove_at_ms <= now_ms;
+        let due = self.doomed.lock().iter().filter(|doomed| is_due(doomed)).count();
+        let share = if self.health.has_room() { removals_of_a_round(due) } else { due };
+        for _ in 0..share.min(due) {
             let next = {
                 let mut doomed = self.doomed.lock();
-                doomed.iter().position(|doomed| doomed.remove_at_ms <= now_ms).map(|index| doomed.swap_remove(index))
+                doomed.iter().position(is_due).map(|index| doomed.swap_remove(index))
             };
             let Some(doomed) = next else { return Ok(()) };
             match self.disk.remove_dir_all(&doomed.path) {
@@ -373,6 +389,7 @@ impl LogDir {
                 _ => {}
             }
         }
+        Ok(())
     }
 
     /// The end in order: closes all logs, writes the checkpoints and the marker that lets the next start trust them, and lets

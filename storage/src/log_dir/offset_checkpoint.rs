@@ -217,6 +217,17 @@ impl OffsetCheckpoints {
         }
     }
 
+    /// Takes what is known of a log that was opened just now, whatever rounds are under way.
+    pub(super) fn know(&self, name: &str, values: Remembered) {
+        let mut tables = self.tables.lock();
+        // A round that began earlier knows nothing of this log.
+        tables.lower(name);
+        let values = [values.recovery_point.unwrap_or(0), values.log_start_offset, values.first_dirty_offset];
+        for (table, value) in tables.of_logs().into_iter().zip(values).filter(|(_, value)| *value > 0) {
+            table.now.insert(name.to_owned(), value);
+        }
+    }
+
     /// End of what was known to be committed of a log.
     pub(super) fn high_watermark(&self, name: &str) -> Option<i64> {
         self.tables.lock().high_watermarks.now.get(name).copied()

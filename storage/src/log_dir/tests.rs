@@ -158,6 +158,29 @@ fn a_clean_end_counts_for_one_start_only() {
 }
 
 #[test]
+fn a_directory_knows_the_processes_that_used_it() {
+    let disk = SimDisk::new(3);
+    let first = open(&disk).unwrap();
+    assert!(first.is_new() && first.lives().is_empty());
+    first.begin_life(Uuid([1; 16])).unwrap();
+    drop(first);
+    let disk = disk.crash();
+    let second = open(&disk).unwrap();
+    assert!(!second.is_new());
+    assert_eq!(second.lives(), [Uuid([1; 16])]);
+    second.begin_life(Uuid([2; 16])).unwrap();
+    drop(second);
+    for life in 3..100 {
+        let next = open(&disk).unwrap();
+        assert_eq!(next.lives().last(), Some(&Uuid([life - 1; 16])));
+        assert!(next.lives().len() <= 64);
+        next.begin_life(Uuid([life; 16])).unwrap();
+    }
+    write(&disk, ".goatq-lives", "nonsense");
+    assert!(open(&disk).unwrap().lives().is_empty());
+}
+
+#[test]
 fn a_directory_that_failed_ends_without_the_marker_of_a_clean_end() {
     let disk = SimDisk::new(1);
     let dir = open(&disk).unwrap();

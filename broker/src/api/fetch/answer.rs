@@ -32,6 +32,8 @@ pub(super) struct Answer {
     pub(super) last_stable_offset: i64,
     pub(super) log_start_offset: i64,
     pub(super) diverging: Option<(i32, i64)>,
+    /// The follower to read from.
+    pub(super) nearer: Option<i32>,
     /// `Some` for readers with `read_committed`.
     pub(super) aborted: Option<Vec<AbortedTxn>>,
     pub(super) records: Found,
@@ -47,6 +49,7 @@ impl Answer {
             last_stable_offset: -1,
             log_start_offset: -1,
             diverging: None,
+            nearer: None,
             aborted: None,
             records: Found::default(),
             watched: false,
@@ -61,7 +64,7 @@ pub(super) fn told(answers: &[(Asked, Answer)]) -> Vec<(&Asked, Told)> {
         high_watermark: answer.high_watermark,
         log_start_offset: answer.log_start_offset,
         error: answer.error != ErrorCode::None,
-        notable: answer.diverging.is_some(),
+        notable: answer.diverging.is_some() || answer.nearer.is_some(),
         watched: answer.watched,
     };
     answers.iter().map(|(asked, answer)| (asked, told(answer))).collect()
@@ -140,6 +143,7 @@ fn partition_data(
         }),
         records: Some(records),
         diverging_epoch: diverging.unwrap_or_default(),
+        preferred_read_replica: answer.nearer.unwrap_or(-1),
         current_leader: hint(cx, key, answer.error, endpoints),
         ..PartitionData::default()
     }

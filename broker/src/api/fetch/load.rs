@@ -11,13 +11,14 @@ use goatq_protocol::ErrorCode;
 use goatq_storage::log::{AbortedTxn, FileRange, Located, LogSlice};
 use tokio::time::Instant;
 
-use super::super::partition_error::read_code;
+use super::super::partition_error::damage_code;
 use super::answer::Answer;
 use super::batches::end_of;
 use super::read::{Reading, Target};
 use crate::fetch::planner::Isolation;
 use crate::fetch::session::{Asked, Kind};
 use crate::net::budget::{Charge, MemoryBudget};
+use crate::node::Node;
 use crate::partition::{Partition, PartitionRead, PartitionReadError};
 use crate::purgatory::Watch;
 
@@ -89,7 +90,7 @@ impl Reading<'_> {
             // Each fetch of a follower says of every partition that it keeps up.
             let may_rest = kind != Kind::Sessionless && wanted.follower.is_none();
             let watched = may_rest && target.is_quiet(cx, wanted.isolation, &mut watch);
-            let Target { asked, partition, read, diverging, .. } = target;
+            let Target { asked, partition, read, diverging, nearer, .. } = target;
             let log_start = match (&partition, &read) {
                 // A follower that is too far behind goes on where this log begins.
                 (Ok(partition), Err(ErrorCode::OffsetOutOfRange)) if wanted.follower.is_some() => {
@@ -97,7 +98,10 @@ impl Reading<'_> {
                 }
                 _ => -1,
             };
-            let (part, mut source) = locate(partition, read, asked.position.fetch_offset, diverging, watched).await;
+            // What goes to a replica was looked at, also where it comes from the page cache.
+            let verified = wanted.follower.is_some();
+            let place = (asked.position.fetch_offset, verified);
+            let (part, mut source) = locate(partition, read, place, diverging, watched).await;
             if let Source::Cold(slice) = &source {
                 let before = cold;
                 cold += slice.max_len();
@@ -105,20 +109,32 @@ impl Reading<'_> {
                     source = Source::NOTHING;
                 }
             }
-            parts.push((asked, log_start, part));
+            parts.push((asked, log_start, nearer, part));
             sources.push(source);
         }
         let charge = pay(&cx.node.fetch.budget, deadline, &mut sources).await;
         copy(&mut sources);
         let mut answers = Vec::with_capacity(parts.len());
-        for ((asked, log_start_offset, part), source) in parts.into_iter().zip(sources) {
+        for ((asked, log_start_offset, nearer, part), source) in parts.into_iter().zip(sources) {
             let answer = match part {
-                Ok(part) => part.answer(source, wanted.isolation).await,
+                Ok(part) => Answer { nearer, ..part.answer(&cx.node, source, wanted.isolation).await },
                 Err(error) => Answer { log_start_offset, ..Answer::failed(error) },
             };
             answers.push((asked, answer));
         }
         (answers, watch, charge)
+    }
+}
+
+/// Records have gone to a follower.
+fn count_copied(node: &Node, partition: &Partition, bytes: u64) {
+    let counts = &node.metrics.replication;
+    counts.bytes_out.add(bytes);
+    if partition.is_moving() {
+        counts.reassignment_bytes_out.add(bytes);
+    }
+    if bytes > 0 && partition.config().leader_throttled.has(partition.index(), node.id) {
+        node.throttles.leader().record(bytes, node.clock.monotonic());
     }
 }
 
@@ -136,7 +152,7 @@ struct Part {
 async fn locate(
     partition: Result<Arc<Partition>, ErrorCode>,
     read: Result<PartitionRead, ErrorCode>,
-    fetch_offset: i64,
+    (fetch_offset, verified): (i64, bool),
     diverging: Option<(i32, i64)>,
     watched: bool,
 ) -> (Result<Part, ErrorCode>, Source) {
@@ -147,9 +163,13 @@ async fn locate(
     let PartitionRead { high_watermark, last_stable_offset, log_start_offset, slice, .. } = read;
     let part =
         Part { partition, fetch_offset, watched, diverging, high_watermark, last_stable_offset, log_start_offset };
-    let source = match slice.map(LogSlice::locate) {
+    let source = match slice.map(|slice| if verified { Err(slice) } else { Ok(slice.locate()) }) {
         None => Source::NOTHING,
-        Some(located) => match located.await {
+        Some(Err(slice)) => match slice.in_memory() {
+            Some(chunks) => Source::Memory(chunks.to_vec()),
+            None => Source::Cold(slice),
+        },
+        Some(Ok(located)) => match located.await {
             Ok(Located::Memory(chunks)) => Source::Memory(chunks),
             Ok(Located::Cached { range, end_offset }) if range.len() <= COPY_BYTES => Source::Copy(range, end_offset),
             Ok(Located::Cached { range, end_offset }) => Source::File(range, end_offset),
@@ -231,18 +251,22 @@ fn copy(sources: &mut [Source]) {
 }
 
 impl Part {
-    async fn answer(self, source: Source, isolation: Isolation) -> Answer {
+    async fn answer(self, node: &Node, source: Source, isolation: Isolation) -> Answer {
         match self.load(source, isolation).await {
             Ok((records, aborted)) => {
                 let counts = self.partition.counts();
                 counts.fetch_requests.add(1);
-                counts.bytes_out.add(records.len());
+                match isolation {
+                    Isolation::LogEnd => count_copied(node, &self.partition, records.len()),
+                    _ => counts.bytes_out.add(records.len()),
+                }
                 Answer {
                     error: ErrorCode::None,
                     high_watermark: self.high_watermark,
                     last_stable_offset: self.last_stable_offset,
                     log_start_offset: self.log_start_offset,
                     diverging: self.diverging,
+                    nearer: None,
                     aborted,
                     records,
                     watched: self.watched,
@@ -284,6 +308,6 @@ impl Part {
             tracing::error!(?partition, offset, %error, "loading records failed");
         }
         partition.counts().failed_fetch_requests.add(1);
-        read_code(error)
+        damage_code(partition, error)
     }
 }

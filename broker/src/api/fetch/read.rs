@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use goatq_protocol::ErrorCode;
 use tokio::time::Instant;
 
 use super::super::RequestContext;
-use super::super::partition_error::{leader_code, missing, read_code};
+use super::super::partition_error::{damage_code, leader_code, missing, read_code};
+use super::rack::choose;
 use crate::fetch::planner::{Isolation, Planner, ReadBounds};
 use crate::fetch::session::{Asked, Begun, Kind, PartitionKey, Position, TopicKey};
 use crate::in_sync::standing;
@@ -23,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) max_wait: Duration,
     pub(super) isolation: Isolation,
     pub(super) follower: Option<Follower>,
+    /// A consumer that knows that it may read from followers.
+    pub(super) any_replica: bool,
 }
 
 /// A broker that fetches as a follower.
@@ -41,6 +45,8 @@ pub(super) struct Target {
     /// The newest look at it.
     pub(super) read: Result<PartitionRead, ErrorCode>,
     pub(super) diverging: Option<(i32, i64)>,
+    /// The follower that the consumer is sent to.
+    pub(super) nearer: Option<i32>,
     /// There was nothing to read, and the watch has not said that this changed.
     settled: bool,
 }
@@ -59,14 +65,16 @@ pub(super) struct Reading<'a> {
     quiet: usize,
     /// What leaders have to know of the follower's broker; taken by the first look, which is when it fetched.
     arriving: Option<(Follower, Option<Standing>)>,
+    /// Where the consumer is, if leaders look at that.
+    rack: Option<ByteString>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(cx: &'a RequestContext, wanted: Wanted, begun: Begun<Watch>) -> Self {
+    pub(super) fn new(cx: &'a RequestContext, wanted: Wanted, rack: Option<ByteString>, begun: Begun<Watch>) -> Self {
         let Begun { partitions, quiet, watch, kind } = begun;
         let targets = targets(cx, partitions);
         let arriving = wanted.follower.map(|follower| (follower, standing(&cx.node.image(), follower.node)));
-        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets, watch, kind, quiet, arriving }
+        Self { cx, wanted, deadline: Instant::now() + wanted.max_wait, targets, watch, kind, quiet, arriving, rack }
     }
 
     /// Looks until there are enough bytes or something else to tell, or the time is over.
@@ -127,13 +135,20 @@ impl<'a> Reading<'a> {
         let (mut bytes, mut tell_now, mut looks) = (0, false, 0);
         let arriving = self.arriving.take();
         let arrived = arriving.map(|(follower, standing)| (follower, standing, self.cx.node.clock.monotonic()));
+        let waits = self.throttled();
         for target in self.targets.iter_mut().filter(|target| !target.settled) {
             let Ok(partition) = &target.partition else { continue };
             looks += 1;
-            target.diverging = None;
+            (target.diverging, target.nearer) = (None, None);
             let position = &target.asked.position;
-            let bounds = planner.next_read(position.max_bytes);
-            let mut found = read(partition, position, bounds, self.wanted.isolation);
+            if let Some(rack) = &self.rack {
+                target.nearer = nearer(self.cx, partition, position, rack);
+            }
+            // Who is sent elsewhere, or has to wait, gets nothing now.
+            let none = target.nearer.is_some() || waits.as_ref().is_some_and(|waits| waits(partition));
+            let bounds = if none { None } else { Some(planner.next_read(position.max_bytes)) };
+            tell_now |= target.nearer.is_some();
+            let mut found = read(partition, position, bounds.flatten(), self.wanted);
             if let (Ok(Found::Records(read)), Some(arrived)) = (&mut found, arrived) {
                 match arrive(partition, position, arrived) {
                     Ok(()) => read.high_watermark = partition.high_watermark(),
@@ -161,6 +176,17 @@ impl<'a> Reading<'a> {
         (bytes, tell_now)
     }
 
+    /// Which partitions have to wait because replicas of them are copied too fast, if any have to.
+    fn throttled(&self) -> Option<impl Fn(&Partition) -> bool + use<>> {
+        let follower = self.wanted.follower?;
+        let node = &self.cx.node;
+        let exceeded = node.throttles.leader().is_exceeded(node.clock.monotonic());
+        let id = node.id;
+        exceeded.then_some(move |partition: &Partition| {
+            partition.config().leader_throttled.has(partition.index(), id) && !partition.is_in_sync(follower.node)
+        })
+    }
+
     /// Takes a place at every partition for when it has more than what was seen.
     fn take_places(&mut self) -> Watched {
         for target in self.targets.iter_mut().filter(|target| !target.settled) {
@@ -181,6 +207,7 @@ fn targets(cx: &RequestContext, asked: Vec<Asked>) -> Vec<Target> {
         asked,
         read: Err(ErrorCode::None),
         diverging: None,
+        nearer: None,
         settled: false,
     };
     asked.into_iter().map(target).collect()
@@ -201,7 +228,8 @@ impl Target {
 
     /// Nothing was there to read, whatever the limits.
     fn is_empty(&self, isolation: Isolation) -> bool {
-        self.diverging.is_none() && self.seen(isolation).is_some_and(|seen| seen <= self.asked.position.fetch_offset)
+        let told = self.diverging.is_some() || self.nearer.is_some();
+        !told && self.seen(isolation).is_some_and(|seen| seen <= self.asked.position.fetch_offset)
     }
 
     /// The end of what could be read at the last look.
@@ -233,9 +261,11 @@ fn read(
     partition: &Arc<Partition>,
     position: &Position,
     bounds: Option<ReadBounds>,
-    isolation: Isolation,
+    Wanted { isolation, any_replica, .. }: Wanted,
 ) -> Result<Found, ErrorCode> {
-    partition.check_leader(position.current_leader_epoch).map_err(leader_code)?;
+    let epoch = position.current_leader_epoch;
+    let checked = if any_replica { partition.check_replica(epoch) } else { partition.check_leader(epoch) };
+    checked.map_err(leader_code)?;
     if position.last_fetched_epoch >= 0 {
         let end = partition.end_of_epoch(position.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
         if has_diverged(position.fetch_offset, position.last_fetched_epoch, end) {
@@ -250,9 +280,25 @@ fn read(
             if !matches!(error, PartitionReadError::OutOfRange { .. }) {
                 tracing::error!(?partition, offset = position.fetch_offset, %error, "reading failed");
             }
-            Err(read_code(&error))
+            Err(damage_code(partition, &error))
         }
     }
+}
+
+/// The follower that a consumer in `rack` is sent to.
+fn nearer(cx: &RequestContext, partition: &Partition, position: &Position, rack: &str) -> Option<i32> {
+    if !partition.is_leader() {
+        return None;
+    }
+    let image = cx.node.image();
+    let reachable = |node: i32| {
+        let broker = image.brokers.get(node).filter(|broker| !broker.fenced)?;
+        broker.endpoint(&cx.connection.listener).map(|_| &**broker)
+    };
+    let mut followers = partition.readable_followers(position.fetch_offset);
+    followers.retain(|follower| reachable(follower.node).is_some());
+    let rack_of = |node: i32| image.brokers.get(node)?.rack.as_deref();
+    choose(rack, cx.node.id, &followers, rack_of)
 }
 
 /// A follower's request has arrived, and its log is a part of this one: the leader takes note of where it is.

@@ -1,6 +1,6 @@
 //! Logs and the directories they lie in.
 
-use super::{NO_CORDON, NO_DIRECTORY_FAILURE, OWN_CHECKPOINTS};
+use super::{OWN_CHECKPOINTS, OWN_DIRECTORY_FAILURE};
 use crate::config::key::Valid::{Any, AtLeast, Between, GzipLevel, OneOf};
 use crate::config::key::keys;
 
@@ -15,10 +15,12 @@ keys! { pub(super) KEYS:
          otherwise.";
     "compression.zstd.level" Int Some("3"), Medium Cluster Between(-131072, 22), Honoured
         "Level of zstd when the broker compresses.";
-    "cordoned.log.dirs" List Some(""), Medium ReadOnly Any, Refused NO_CORDON;
+    "cordoned.log.dirs" List Some(""), Medium Cluster Any, Honoured
+        "Those of log.dirs that get no new partitions; * for all of them, and then other brokers get new partitions in the place of \
+         this one (KIP-1066).";
     "log.dir" List Some("goatq-data"), High ReadOnly Any, Honoured
         "Directory of the data, when log.dirs is not set.";
-    "log.dir.failure.timeout.ms" Long Some("30000"), Low ReadOnly AtLeast(1), Inert NO_DIRECTORY_FAILURE;
+    "log.dir.failure.timeout.ms" Long Some("30000"), Low ReadOnly AtLeast(1), Inert OWN_DIRECTORY_FAILURE;
     "log.dir.reserve.bytes" Long Some("1073741824"), Medium ReadOnly AtLeast(0), Honoured
         "Free space in bytes below which a log directory refuses records from producers, so that deletion, offsets \
          and metadata can go on. Ends by itself when space is back.";

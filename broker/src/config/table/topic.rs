@@ -1,6 +1,6 @@
 //! Keys of topics.
 
-use super::{NO_SHARE, NO_THROTTLES, NO_TIERING};
+use super::{BY_HAND, NO_SHARE, NO_TIERING};
 use crate::config::key::Valid::{Any, AtLeast, Between, GzipLevel, ListOf, OneOf, Ratio, ThrottledReplicas};
 use crate::config::key::keys;
 
@@ -30,10 +30,12 @@ keys! { pub(super) KEYS:
         "Records after which the log is synced when durability is page-cache.";
     "flush.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(0), Honoured
         "Time after which unsynced records are synced when durability is page-cache.";
-    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Refused NO_THROTTLES;
+    "follower.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Honoured
+        "Replicas that follower.replication.throttled.rate holds for, as partition:broker, or * for all.";
     "index.interval.bytes" Int Some("4096"), Medium Cluster AtLeast(0), Honoured
         "Bytes of records between two entries of the offset index.";
-    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Refused NO_THROTTLES;
+    "leader.replication.throttled.replicas" List Some(""), Medium Cluster ThrottledReplicas, Honoured
+        "Replicas that leader.replication.throttled.rate holds for, as partition:broker, or * for all.";
     "local.retention.bytes" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "local.retention.ms" Long Some("-2"), Medium Cluster AtLeast(-2), Inert NO_TIERING;
     "max.compaction.lag.ms" Long Some("9223372036854775807"), Medium Cluster AtLeast(1), Honoured
@@ -75,9 +77,7 @@ keys! { pub(super) KEYS:
         "Random part by which segment.ms is shortened, so that segments do not roll all at once.";
     "segment.ms" Long Some("604800000"), Medium Cluster AtLeast(1), Honoured
         "Age at which a segment is closed even if it is not full.";
-    "unclean.leader.election.enable" Boolean Some("false"), Medium Cluster Any, Honoured
-        "Whether a replica that is out of sync may become leader when no other is left, at the price of lost \
-         records. One node alone has no other replica.";
+    "unclean.leader.election.enable" Boolean Some("false"), Medium Cluster Any, Refused BY_HAND;
 }
 
 /// Broker keys that give a topic key its default, first one first, each with the factor into the topic's unit.

@@ -1,6 +1,6 @@
 //! Making and deleting topics.
 
-use super::NO_JAVA;
+use super::{BY_HAND, NO_JAVA};
 use crate::config::key::Valid::{Any, AtLeast};
 use crate::config::key::keys;
 
@@ -22,7 +22,5 @@ keys! { pub(super) KEYS:
          refused.";
     "num.partitions" Int Some("1"), Medium ReadOnly AtLeast(1), Honoured
         "Partitions of a topic that is created without a number.";
-    "unclean.leader.election.enable" Boolean Some("false"), High Cluster Any, Honoured
-        "Whether a replica that is out of sync may become leader when no other is left, at the price of lost \
-         records. One node alone has no other replica.";
+    "unclean.leader.election.enable" Boolean Some("false"), High ReadOnly Any, Refused BY_HAND;
 }

@@ -8,9 +8,7 @@ use bytestring::ByteString;
 
 use super::error::GroupError;
 use super::offsets::OffsetStore;
-use super::records::GroupRecord;
-#[cfg(test)]
-use super::records::StoredGroup;
+use super::records::{GroupRecord, StoredGroup};
 use super::request::{GroupRequest, GroupResponse, HeartbeatRequest, JoinRequest, LeavingMember, SyncRequest};
 use super::state::Group;
 use super::turn::{GroupRules, GroupTimer, Turn, Written};
@@ -108,7 +106,6 @@ impl GroupShard {
     }
 
     /// What the log alone decides, to compare with the replay of the log.
-    #[cfg(test)]
     pub(super) fn durable(&self) -> (BTreeMap<ByteString, Option<Arc<StoredGroup>>>, OffsetStore) {
         let groups = self.groups.iter().map(|(id, group)| (id.clone(), group.stored.clone())).collect();
         (groups, self.offsets.clone())

@@ -162,6 +162,21 @@ impl<M: StateMachine> ShardCore<M> {
         &self.machine
     }
 
+    /// Its log.
+    pub(super) fn log(&self) -> &Arc<dyn CoordinatorLog> {
+        &self.log
+    }
+
+    /// End of what it knows to be in the log.
+    pub(super) fn appended(&self) -> i64 {
+        self.appended
+    }
+
+    /// Whether all of its log is committed.
+    pub(super) fn is_committed(&self) -> bool {
+        self.log.high_watermark() >= self.log.end_offset()
+    }
+
     /// Ends all calls that wait.
     pub(super) fn fail_all(&mut self, error: CallError) {
         self.in_flight.clear();

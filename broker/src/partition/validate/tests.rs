@@ -17,7 +17,8 @@ fn config() -> TopicConfig {
         timestamp_after_max_ms: 3_600_000,
         compact: false,
         delete: true,
-        unclean_leader_election: false,
+        leader_throttled: crate::config::throttled::ThrottledReplicas::None,
+        follower_throttled: crate::config::throttled::ThrottledReplicas::None,
     }
 }
 

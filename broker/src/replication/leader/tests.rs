@@ -33,6 +33,45 @@ fn alone_the_durable_end_is_the_high_watermark() {
     assert_eq!((leader.epoch(), leader.in_sync()), (7, 1));
 }
 
+#[test]
+fn a_leader_whose_disk_is_slow_leaves_it_to_the_others() {
+    let mut leader = leader(&[1, 2, 3]);
+    let at = |seconds| NOW + Duration::from_secs(seconds);
+    let synced = |leader: &mut Leader, id, offset, now| drop(leader.on_fetch(fetch(id, offset), 20, KNOWN, now));
+    synced(&mut leader, 2, 20, at(1));
+    synced(&mut leader, 3, 15, at(1));
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(5)).proposal, None);
+    // It takes its time, but comes to where the others were.
+    leader.on_durable(15);
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(15)).proposal, None);
+    synced(&mut leader, 3, 20, at(16));
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(20)).proposal, None);
+    leader.on_durable(16);
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(25)).proposal, None);
+    let asked = leader.on_tick(20, |_| KNOWN, at(28)).proposal.expect("seven and a half seconds are over");
+    assert_eq!(asked.isr, [(2, 5), (3, 5)]);
+    // Until the controller has agreed it counts.
+    assert_eq!(leader.high_watermark(), 16);
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(29)).proposal, None);
+}
+
+#[test]
+fn a_slow_leader_stays_where_others_are_too_few() {
+    let at = |seconds| NOW + Duration::from_secs(seconds);
+    let mut leader = leader(&[1, 2, 3]);
+    let _ = leader.on_min_insync(3);
+    for id in [2, 3] {
+        drop(leader.on_fetch(fetch(id, 20), 20, KNOWN, at(1)));
+    }
+    assert_eq!([5, 15].map(|seconds| leader.on_tick(20, |_| KNOWN, at(seconds)).proposal), [None, None]);
+    let _ = leader.on_min_insync(2);
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(20)).proposal, None);
+    // Nor where one of them is not what the controller knows.
+    let stopping = Some(Standing { epoch: 5, may_join: false });
+    assert_eq!(leader.on_tick(20, |_| stopping, at(30)).proposal, None);
+    assert!(leader.on_tick(20, |_| KNOWN, at(30)).proposal.is_some());
+}
+
 proptest! {
     /// Whatever happens in whatever order: the high watermark only grows, and everybody who may be in sync vouched for it.
     #[test]

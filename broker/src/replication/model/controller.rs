@@ -1,7 +1,7 @@
 //! The controller of the model: one partition and its brokers, decided by the controller's own rules.
 
 use goatq_controller::decide::alter_partition::{AlterPartitionError, NewIsr, check_isr};
-use goatq_controller::election::Change;
+use goatq_controller::election::{Change, Returning};
 use goatq_controller::image::PartitionImage;
 use goatq_controller::record::NO_LEADER_CHANGE;
 use goatq_protocol::Uuid;
@@ -50,6 +50,7 @@ impl Metadata {
             isr: self.isr.clone(),
             elr: self.elr.clone(),
             last_known_elr: Vec::new(),
+            unclean_epoch: -1,
             directories: Vec::new(),
             adding_replicas: Vec::new(),
             removing_replicas: Vec::new(),
@@ -91,7 +92,10 @@ impl Metadata {
         let newest = self.brokers.iter().map(|broker| broker.epoch).max().unwrap_or(0);
         self.brokers[index(id)] = Broker { epoch: newest + 1, fenced: false };
         let alive = self.alive();
-        self.change(scope, |change| change.restarted(id, |other| other != id && alive(other)).ready(&alive));
+        let others = |other| other != id && alive(other);
+        let trusted = scope.fault == Some(Fault::LossyStaysEligible);
+        let returning = if trusted { Returning::Complete } else { scope.disks.returning() };
+        self.change(scope, |change| change.restarted(id, returning, others).ready(&alive));
     }
 
     /// Decides a leader's proposal.
@@ -115,7 +119,8 @@ impl Metadata {
             Ok(()) => {
                 let isr: Vec<i32> = new.isr.iter().map(|(id, _)| *id).collect();
                 let before = self.partition_epoch;
-                self.change(scope, |change| change.in_sync(isr.clone()));
+                let alive = self.alive();
+                self.change(scope, |change| change.in_sync(isr.clone(), alive));
                 self.partition_epoch = before + 1;
                 IsrAnswer::Altered { partition_epoch: self.partition_epoch, isr }
             }

@@ -145,7 +145,7 @@ impl Node {
 
     /// After an append: what needs no sync counts.
     fn grown(&mut self, scope: &Scope) {
-        if !scope.synced {
+        if scope.disks.count_at_once() {
             self.log.durable = self.log.records.len();
         }
         self.tell_durable(scope);
@@ -244,7 +244,7 @@ impl Node {
             Answer::Diverging { epoch, end_offset } => {
                 let objection = Objection::Diverging { epoch: *epoch, end_offset: *end_offset };
                 match follower.on_objection(&asked, objection, &self.log, NOW) {
-                    Step::Truncate(end) => self.log.cut(end),
+                    Step::Truncate(end) | Step::CutAfterUnclean { offset: end, .. } => self.log.cut(end),
                     Step::Stop(halt) => self.halted = Some(halt.to_string()),
                     Step::Nothing | Step::Append(_) | Step::StartOver(_) => {}
                 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use goatq_controller::election::Returning;
+
 use super::super::follower::FetchPosition;
 use super::super::leader::{IsrAnswer, IsrProposal};
 use super::controller::{Metadata, index};
@@ -37,6 +39,33 @@ pub(super) enum Fetches {
     Late,
 }
 
+/// What a crash does to a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Disks {
+    /// Records count when they are synced, and what is synced survives.
+    Synced,
+    /// Records count at once, and a crash may take any of them.
+    Cached,
+    /// Records count when they are synced, and the disk comes back as an older copy, or empty.
+    Replaced,
+}
+
+impl Disks {
+    /// Whether records count before they are synced.
+    pub(super) fn count_at_once(self) -> bool {
+        self == Self::Cached
+    }
+
+    /// What the controller makes of a replica that comes back.
+    pub(super) fn returning(self) -> Returning {
+        match self {
+            Self::Synced => Returning::Complete,
+            Self::Cached => Returning::Torn,
+            Self::Replaced => Returning::Unknown,
+        }
+    }
+}
+
 /// A rule that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Fault {
@@ -60,10 +89,12 @@ pub(super) enum Fault {
     MinInsyncIgnored,
     /// A node that was started anew goes on in the leader epoch it had before.
     OldEpochAfterRestart,
+    /// Who may have lost records stays eligible (before KIP-966).
+    LossyStaysEligible,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::HighWatermarkBeforeIsr,
         Self::PartitionEpochNotChecked,
         Self::BrokerEpochNotChecked,
@@ -74,6 +105,7 @@ impl Fault {
         Self::PendingIsrIgnored,
         Self::MinInsyncIgnored,
         Self::OldEpochAfterRestart,
+        Self::LossyStaysEligible,
     ];
 
     /// The smallest world in which it does harm.
@@ -91,11 +123,13 @@ impl Fault {
             Self::PendingIsrIgnored => (1, Budget { appends: 2, ticks: 2, ..none }),
             Self::MinInsyncIgnored => (2, Budget { ticks: 1, fences: 1, ..none }),
             Self::OldEpochAfterRestart => (1, Budget { appends: 2, crashes: 1, ..none }),
+            Self::LossyStaysEligible => (2, Budget { crashes: 1, ..none }),
         };
-        let synced = self != Self::BrokerEpochNotChecked;
+        let cached = matches!(self, Self::BrokerEpochNotChecked | Self::LossyStaysEligible);
+        let disks = if cached { Disks::Cached } else { Disks::Synced };
         let late = self == Self::TruncationToHighWatermark;
         let fetches = if late { Fetches::LateAnswers } else { Fetches::AtOnce };
-        Scope { nodes: 2, min_insync, synced, fetches, budget, remembers: false, fault: Some(self) }
+        Scope { nodes: 2, min_insync, disks, fetches, budget, remembers: false, fault: Some(self) }
     }
 }
 
@@ -104,8 +138,7 @@ impl Fault {
 pub(super) struct Scope {
     pub(super) nodes: i32,
     pub(super) min_insync: usize,
-    /// Records count when they are synced, and what is synced survives.
-    pub(super) synced: bool,
+    pub(super) disks: Disks,
     pub(super) fetches: Fetches,
     pub(super) budget: Budget,
     /// Whether nodes know their high watermarks after a crash.
@@ -211,7 +244,7 @@ impl World {
             events.push(Event::Sync { node: at });
         }
         if budget.crashes > 0 {
-            let kept = if self.scope.synced { node.log.durable } else { 0 };
+            let kept = if self.scope.disks == Disks::Synced { node.log.durable } else { 0 };
             events.extend((kept..=node.log.records.len()).map(|kept| Event::Crash { node: at, kept }));
         }
         if let Role::Leads(_) = node.role {
@@ -448,9 +481,10 @@ impl World {
         let newest = self.newest();
         for id in newest.isr.iter().chain(&newest.elr) {
             let node = &self.nodes[index(*id)];
-            let lost_its_cache = !self.scope.synced && !node.up;
+            // What it lost shows when it is back.
+            let lossy = self.scope.disks != Disks::Synced && !node.up;
             let durable = &node.log.records[..node.log.durable];
-            if !lost_its_cache && !durable.starts_with(&self.committed) {
+            if !lossy && !durable.starts_with(&self.committed) {
                 return Err(format!("replica {id} may lead and lacks committed records"));
             }
         }

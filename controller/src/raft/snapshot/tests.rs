@@ -22,6 +22,7 @@ fn content(topics: u32) -> SnapshotContent {
             isr: vec![1],
             elr: vec![2],
             last_known_elr: vec![2],
+            unclean_epoch: 3,
             directories: vec![Uuid::ZERO; 2],
             adding_replicas: vec![2],
             removing_replicas: vec![1],

@@ -78,9 +78,10 @@ impl DirectFile for SimDirect {
     }
 
     fn write(&self, buffer: AlignedBuffer, offset: u64) -> IoFuture<AlignedBuffer> {
-        let (start, end) = (self.again(), self.again());
-        Box::pin(SimOp::new(
+        let (start, end, path) = (self.again(), self.again(), self.node.lock().path.clone());
+        Box::pin(SimOp::write(
             self.disk.clone(),
+            path,
             move || start.begin(&buffer, offset).map(|number| (number, buffer)),
             move |begun: io::Result<(u64, AlignedBuffer)>| {
                 let (number, buffer) = begun?;

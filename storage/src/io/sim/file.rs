@@ -133,8 +133,13 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> IoFuture<()> {
-        let (start, end) = (self.again(), self.again());
-        Box::pin(SimOp::new(self.disk.clone(), move || start.node.lock().changes(), move |upto| end.finish_sync(upto)))
+        let (start, end, path) = (self.again(), self.again(), self.node.lock().path.clone());
+        Box::pin(SimOp::write(
+            self.disk.clone(),
+            path,
+            move || start.node.lock().changes(),
+            move |upto| end.finish_sync(upto),
+        ))
     }
 
     fn sync_now(&self) -> io::Result<()> {

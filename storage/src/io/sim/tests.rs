@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::*;
+use crate::io::IoFuture;
 
 /// Polls a future to its end: on this disk nothing waits for anything outside.
 fn drive<T>(future: impl Future<Output = T>) -> T {
@@ -243,4 +244,19 @@ fn sparse_content_reads_zeros_in_holes_and_behind_a_cut() {
     file.truncate((1 << 30) + 3).unwrap();
     assert_eq!(file.read_at(&mut buffer, (1 << 30) - 3).unwrap(), 6);
     assert_eq!(&buffer, b"\0\0\0f\0\0");
+}
+
+#[test]
+fn a_slow_disk_ends_nothing_until_it_goes_on() {
+    let disk = disk_with_dir(1);
+    let file = disk.open(Path::new("/d/log"), OpenMode::CreateNew).unwrap();
+    let waits = |sync: &mut IoFuture<()>| sync.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+    disk.stall("log");
+    let (mut first, mut second) = (file.sync(), file.sync());
+    assert!(waits(&mut first));
+    disk.stall("log");
+    assert!(waits(&mut second), "it began after the disk was told to be slow once more");
+    assert!(!waits(&mut first), "it began before");
+    disk.go_on();
+    assert!(!waits(&mut second));
 }
