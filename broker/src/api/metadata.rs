@@ -5,7 +5,7 @@
 //! LEADER_NOT_AVAILABLE and lets the client ask again; here the answer waits until the topic is open.
 
 use bytestring::ByteString;
-use goatq_controller::image::{MetadataImage, PartitionImage, TopicImage};
+use goatq_controller::image::{BrokerImage, MetadataImage, PartitionImage, TopicImage};
 use goatq_controller::topic_name;
 use goatq_protocol::message::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -69,10 +69,9 @@ pub(super) fn controller(cx: &RequestContext, image: &MetadataImage) -> i32 {
     visible.or_else(|| image.brokers.unfenced().next().map(|broker| broker.id)).unwrap_or(-1)
 }
 
-/// Those that serve, and those that did so a moment ago.
 fn brokers(cx: &RequestContext, image: &MetadataImage) -> Vec<MetadataResponseBroker> {
-    let told = image.brokers.iter().filter(|broker| !broker.fenced || cx.node.lost.is_left(broker.id));
-    let reachable = told.filter_map(|broker| {
+    let all: Vec<&BrokerImage> = image.brokers.iter().map(|broker| &**broker).collect();
+    let reachable = told(&all, |id| cx.node.lost.is_left(id)).into_iter().filter_map(|broker| {
         let endpoint = broker.endpoint(&cx.connection.listener)?;
         Some(MetadataResponseBroker {
             node_id: broker.id,
@@ -82,6 +81,13 @@ fn brokers(cx: &RequestContext, image: &MetadataImage) -> Vec<MetadataResponseBr
         })
     });
     reachable.collect()
+}
+
+/// Those that serve, and those that did so a moment ago; all of them where that is nobody, as when all start at once. librdkafka
+/// takes down whoever is not told: told of nobody, it has nobody left to ask, and stands still for good.
+fn told<'a>(all: &[&'a BrokerImage], is_left: impl Fn(i32) -> bool) -> Vec<&'a BrokerImage> {
+    let serving: Vec<_> = all.iter().copied().filter(|broker| !broker.fenced || is_left(broker.id)).collect();
+    if serving.is_empty() { all.to_vec() } else { serving }
 }
 
 async fn named(
@@ -205,4 +211,40 @@ pub(super) fn offline(image: &MetadataImage, listener: &str, partition: &Partiti
         broker.fenced || broker.endpoint(listener).is_none() || lost
     };
     partition.replicas.iter().enumerate().filter(is_offline).map(|(_, id)| *id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn broker(id: i32, fenced: bool) -> BrokerImage {
+        BrokerImage {
+            id,
+            epoch: 0,
+            incarnation: Uuid::ZERO,
+            endpoints: Vec::new(),
+            rack: None,
+            fenced,
+            in_controlled_shutdown: false,
+            features: BTreeMap::new(),
+            log_dirs: Vec::new(),
+            cordoned_dirs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nobody_is_never_all_that_clients_are_told() {
+        let ids = |fenced: [bool; 3], left: &[i32]| {
+            let all: Vec<_> = (1..).zip(fenced).map(|(id, fenced)| broker(id, fenced)).collect();
+            let all: Vec<_> = all.iter().collect();
+            told(&all, |id| left.contains(&id)).iter().map(|broker| broker.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids([false, true, false], &[]), [1, 3]);
+        assert_eq!(ids([false, true, false], &[2]), [1, 2, 3]);
+        assert_eq!(ids([true, true, true], &[2]), [2]);
+        // A cluster that starts.
+        assert_eq!(ids([true, true, true], &[]), [1, 2, 3]);
+    }
 }
