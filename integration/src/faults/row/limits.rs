@@ -19,7 +19,7 @@ use crate::traffic::LOAD;
 
 /// Where groups for the limiting of memory are.
 const MEMORY: &str = "/sys/fs/cgroup/memory";
-/// Memory of one node, its part of the page cache included.
+/// Memory of each node, its part of the page cache included.
 const LIMIT: u64 = 192 << 20;
 /// Consumers that do not read what they ask for.
 const SLOW_CONSUMERS: usize = 500;
@@ -29,24 +29,33 @@ const OPEN_FILES: usize = 512;
 const CONNECTIONS: usize = 1_000;
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Little memory, and many who ask for more than they read.
+/// Little memory, and many who ask for more than they read. As in a container, a node has its limit from the begin, and sees it.
 #[derive(Debug, Default)]
 pub struct Memory {
-    group: Option<PathBuf>,
+    groups: Vec<PathBuf>,
     slow: Vec<Peer>,
 }
 
+/// Runs a program in a group, which takes the place of the root of all groups for it.
+const IN_GROUP: &str = "echo $$ > \"$0/cgroup.procs\"; mount --bind \"$0\" /sys/fs/cgroup/memory; exec \"$@\"";
+
 impl Fault for Memory {
+    fn prepare(&mut self, sites: &mut [Site]) -> anyhow::Result<()> {
+        for site in sites {
+            let name = site.folder.parent().and_then(Path::file_name).context("a folder has a name")?;
+            let group = Path::new(MEMORY).join(format!("{}-{}", name.display(), site.id));
+            std::fs::create_dir_all(&group)?;
+            std::fs::write(group.join("memory.limit_in_bytes"), LIMIT.to_string())?;
+            site.wrapper = ["unshare", "--mount", "--", "sh", "-ec", IN_GROUP].map(str::to_owned).to_vec();
+            site.wrapper.push(group.display().to_string());
+            self.groups.push(group);
+        }
+        Ok(())
+    }
+
     fn strike(&mut self, field: &mut Field, _: usize) -> anyhow::Result<String> {
         let id = field.leader(0)?;
         let site = field.site(id);
-        let name = site.folder.parent().and_then(Path::file_name).unwrap_or_default();
-        let group = Path::new(MEMORY).join(name);
-        std::fs::create_dir_all(&group)?;
-        std::fs::write(group.join("memory.limit_in_bytes"), LIMIT.to_string())?;
-        let pid = site.pid().context("no process")?.as_raw_nonzero().to_string();
-        std::fs::write(group.join("cgroup.procs"), pid)?;
-        self.group = Some(group);
         let partition = FetchPartition { partition_max_bytes: 64 << 20, ..FetchPartition::default() };
         let topic = FetchTopic { topic: LOAD.into(), partitions: vec![partition], ..FetchTopic::default() };
         let request =
@@ -63,18 +72,15 @@ impl Fault for Memory {
         Ok(format!("{id} has {LIMIT} bytes of memory, and {SLOW_CONSUMERS} slow consumers"))
     }
 
-    fn heal(&mut self, field: &mut Field) -> anyhow::Result<()> {
+    fn heal(&mut self, _: &mut Field) -> anyhow::Result<()> {
         self.slow.clear();
-        for pid in field.sites.iter().filter_map(Site::pid).filter(|_| self.group.is_some()) {
-            std::fs::write(Path::new(MEMORY).join("cgroup.procs"), pid.as_raw_nonzero().to_string())?;
-        }
         Ok(())
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Some(group) = &self.group {
+        for group in &self.groups {
             let _ = std::fs::remove_dir(group);
         }
     }
