@@ -1,6 +1,10 @@
-//! What librdkafka says of itself: the last of it, for who wants to know why a client stands still.
+//! What librdkafka says of itself: the last of it, for who wants to know why a client stands still. All of it goes to files in the folder
+//! that `GOATQ_DIARIES` names, where the fault matrix leaves the logs of its nodes, too.
 
 use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,12 +19,18 @@ const LINES: usize = 1_000;
 /// What is said of every record and request.
 const NOISE: [&str; 2] = ["CONSUME", "FETCH"];
 
+/// Where everything is kept, if it is to be.
+pub fn shelf() -> Option<PathBuf> {
+    std::env::var_os("GOATQ_DIARIES").map(PathBuf::from)
+}
+
 /// The last lines of a client. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Diary {
     whose: &'static str,
     begun: Instant,
     lines: Arc<Mutex<VecDeque<String>>>,
+    file: Option<Arc<File>>,
 }
 
 impl Diary {
@@ -29,7 +39,9 @@ impl Diary {
         if !subjects.is_empty() {
             config.set("debug", subjects).set_log_level(RDKafkaLogLevel::Debug);
         }
-        Self { whose, begun: Instant::now(), lines: Arc::default() }
+        let file =
+            shelf().and_then(|folder| OpenOptions::new().create(true).append(true).open(folder.join(whose)).ok());
+        Self { whose, begun: Instant::now(), lines: Arc::default(), file: file.map(Arc::new) }
     }
 
     /// Writes down something else.
@@ -38,7 +50,12 @@ impl Diary {
         if lines.len() >= LINES {
             lines.pop_front();
         }
-        lines.push_back(format!("{:.3} {text}", self.begun.elapsed().as_secs_f64()));
+        let line = format!("{:.3} {text}", self.begun.elapsed().as_secs_f64());
+        if let Some(file) = &self.file {
+            // A line that cannot be written is kept all the same.
+            let _ = writeln!(&**file, "{line}");
+        }
+        lines.push_back(line);
     }
 
     /// Prints it, and begins anew.

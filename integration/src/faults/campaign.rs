@@ -14,6 +14,7 @@ use super::second::{PARTITIONS, Second, TOPIC};
 use super::site::{CONTROLLER_PORT, PORT, Role, Site};
 use super::system::System;
 use super::watch::Watch;
+use crate::diary;
 use crate::traffic::verdict;
 
 /// Within which writes have to go on once a fault is healed.
@@ -196,6 +197,12 @@ impl Campaign<'_> {
         match replicas::unequal(&field.sites) {
             Ok(unequal) => outcome.violations.extend(unequal),
             Err(error) => outcome.violations.push(format!("{error:#}")),
+        }
+        if let Some(shelf) = diary::shelf() {
+            field.sites.iter().for_each(|site| {
+                // For who looks; nothing hangs on it.
+                let _ = std::fs::write(shelf.join(format!("node-{}", site.id)), site.whole_log());
+            });
         }
         if !outcome.violations.is_empty() {
             field.sites.iter().for_each(|site| println!("node {}:\n{}", site.id, site.log()));
