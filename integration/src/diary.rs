@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
@@ -16,6 +16,8 @@ use rdkafka::{ClientConfig, ClientContext};
 
 /// Lines that are kept.
 const LINES: usize = 1_000;
+/// Whose heartbeats and queries are told every few seconds.
+const MAIN: &str = "[thrd:main]";
 /// What is said of every record and request.
 const NOISE: [&str; 2] = ["CONSUME", "FETCH"];
 
@@ -30,6 +32,7 @@ pub struct Diary {
     whose: &'static str,
     begun: Instant,
     lines: Arc<Mutex<VecDeque<String>>>,
+    last: Arc<Mutex<Instant>>,
     file: Option<Arc<File>>,
 }
 
@@ -41,11 +44,15 @@ impl Diary {
         }
         let file =
             shelf().and_then(|folder| OpenOptions::new().create(true).append(true).open(folder.join(whose)).ok());
-        Self { whose, begun: Instant::now(), lines: Arc::default(), file: file.map(Arc::new) }
+        let begun = Instant::now();
+        Self { whose, begun, lines: Arc::default(), last: Arc::new(Mutex::new(begun)), file: file.map(Arc::new) }
     }
 
     /// Writes down something else.
     pub fn note(&self, text: &str) {
+        if text.contains(MAIN) {
+            *self.last.lock() = Instant::now();
+        }
         let mut lines = self.lines.lock();
         if lines.len() >= LINES {
             lines.pop_front();
@@ -56,6 +63,11 @@ impl Diary {
             let _ = writeln!(&**file, "{line}");
         }
         lines.push_back(line);
+    }
+
+    /// For how long the thread said nothing on which all else depends.
+    pub fn main_is_silent_for(&self) -> Duration {
+        self.last.lock().elapsed()
     }
 
     /// Prints it, and begins anew.

@@ -23,10 +23,14 @@ pub const PARTITIONS: i32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
-/// What a reader saw, and what cannot be.
+/// A member that says nothing of itself for so long, heartbeats included, stands still in itself.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a reader saw, how far it is, and what cannot be.
 #[derive(Debug, Default)]
 struct Seen {
     content: BTreeMap<Place, u64>,
+    next: BTreeMap<i32, i64>,
     wrong: Vec<String>,
 }
 
@@ -45,22 +49,11 @@ impl Second {
     /// # Errors
     /// A client does not start.
     pub fn start(bootstrap: &str) -> anyhow::Result<Self> {
-        let mut config = client::config_at(bootstrap);
-        config.set("group.id", "readers").set("auto.offset.reset", "earliest").set("session.timeout.ms", "10000");
-        config.set("auto.commit.interval.ms", "500");
-        let diary = Diary::of("reader", &mut config, "cgrp,topic,fetch");
-        let consumer: BaseConsumer<Diary> = config.create_with_context(diary.clone())?;
-        consumer.subscribe(&[TOPIC])?;
         let (until, goal) = (Arc::<AtomicBool>::default(), Arc::<parking_lot::Mutex<BTreeMap<i32, i64>>>::default());
+        let (consumer, diary) = member(bootstrap)?;
         let reader = std::thread::spawn({
-            let (until, goal) = (until.clone(), goal.clone());
-            move || {
-                let seen = read(&consumer, &until, &goal);
-                if seen.is_err() {
-                    diary.print();
-                }
-                seen
-            }
+            let (bootstrap, until, goal) = (bootstrap.to_owned(), until.clone(), goal.clone());
+            move || read_all_the_time(&bootstrap, (consumer, diary), &until, &goal)
         });
         let mut config = producer(bootstrap);
         let diary = Diary::of("producer", &mut config, "eos,topic,metadata,broker");
@@ -112,18 +105,55 @@ fn producer(bootstrap: &str) -> ClientConfig {
     config
 }
 
+fn member(bootstrap: &str) -> anyhow::Result<(BaseConsumer<Diary>, Diary)> {
+    let mut config = client::config_at(bootstrap);
+    config.set("group.id", "readers").set("auto.offset.reset", "earliest").set("session.timeout.ms", "10000");
+    config.set("auto.commit.interval.ms", "500");
+    let diary = Diary::of("reader", &mut config, "cgrp,topic,fetch");
+    let consumer: BaseConsumer<Diary> = config.create_with_context(diary.clone())?;
+    consumer.subscribe(&[TOPIC])?;
+    Ok((consumer, diary))
+}
+
+/// Reads with one member, or, where that stands still in itself, with another one from where the group is. librdkafka 2.12 locks a
+/// partition and itself in both orders when it takes down a broker while OffsetForLeaderEpoch fails (librdkafka#5476): with any broker its threads
+/// then wait for each other for good, and closing it never ends.
+fn read_all_the_time(
+    bootstrap: &str,
+    (consumer, diary): (BaseConsumer<Diary>, Diary),
+    until: &AtomicBool,
+    goal: &parking_lot::Mutex<BTreeMap<i32, i64>>,
+) -> anyhow::Result<Seen> {
+    let mut seen = Seen::default();
+    let Err(error) = read(&consumer, until, goal, &mut seen) else { return Ok(seen) };
+    diary.print();
+    let stands_still = diary.main_is_silent_for() >= SILENCE;
+    std::mem::forget(consumer);
+    ensure!(stands_still, error);
+    println!("reader: stands still in itself, another one takes its place: {error:#}");
+    let (consumer, diary) = member(bootstrap)?;
+    let read = read(&consumer, until, goal, &mut seen);
+    if read.is_err() {
+        diary.print();
+        std::mem::forget(consumer);
+    }
+    read.map(|()| seen)
+}
+
 /// Reads until it is told where the end is and has got there.
 fn read(
     consumer: &BaseConsumer<Diary>,
     until: &AtomicBool,
     goal: &parking_lot::Mutex<BTreeMap<i32, i64>>,
-) -> anyhow::Result<Seen> {
-    let (mut seen, mut next, mut ending) = (Seen::default(), BTreeMap::<i32, i64>::new(), None);
+    seen: &mut Seen,
+) -> anyhow::Result<()> {
+    let mut ending = None;
     loop {
+        let next = &mut seen.next;
         if until.load(Ordering::Relaxed) {
             let goal = goal.lock();
             if goal.iter().all(|(partition, end)| next.get(partition).is_some_and(|next| next >= end)) {
-                return Ok(seen);
+                return Ok(());
             }
             let since = *ending.get_or_insert_with(Instant::now);
             ensure!(since.elapsed() < PATIENCE, "the reader is at {next:?}, the end is {goal:?}");
