@@ -7,6 +7,8 @@ mod network;
 mod replication;
 pub mod start;
 mod storage;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

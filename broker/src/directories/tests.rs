@@ -11,48 +11,23 @@ use goatq_protocol::record::{BatchBuilder, BatchOptions, NewRecord, split};
 use goatq_storage::io::sim::SimDisk;
 
 use super::*;
-use crate::assembly::{NodeOptions, RunningNode};
-use crate::clock::SystemClock;
-use crate::config::Settings;
-use crate::config::machine::Machine;
-use crate::config::settings::{Entry, Origin};
+use crate::assembly::RunningNode;
+use crate::assembly::testing::started;
 use crate::health::Phase;
-use crate::loggers::Loggers;
-use crate::net::Transport;
 use crate::partition::Partition;
-use crate::threads::offload::Offload;
-use crate::threads::workers::Workers;
 
 /// Nothing here takes long; whoever waits for so long waits for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn node(disk: &SimDisk) -> RunningNode {
-    let pairs = [
+    let settings = [
         ("node.id", "1"),
         ("log.dirs", "/a,/b,/c"),
         ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"),
-        ("http.listener", ""),
         ("log.dir.reserve.bytes", "0"),
         ("broker.heartbeat.interval.ms", "50"),
     ];
-    let entry = |(name, value): &(&str, &str)| Entry {
-        name: (*name).to_owned(),
-        value: (*value).to_owned(),
-        origin: Origin::CommandLine,
-    };
-    let options = NodeOptions {
-        settings: Settings::new(pairs.iter().map(entry)).expect("legal"),
-        machine: Machine::default(),
-        clock: Arc::new(SystemClock::new()),
-        disk: Arc::new(disk.clone()),
-        transport: Transport::System,
-        workers: Workers::current(),
-        offload: Offload::Threads,
-        loggers: Loggers::detached(),
-        seed: [7; 32],
-        planted: None,
-    };
-    RunningNode::start(options).await.expect("starts")
+    started(&settings, Arc::new(disk.clone())).await
 }
 
 async fn create(node: &RunningNode, name: &str, partitions: i32) {

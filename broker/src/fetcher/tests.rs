@@ -19,16 +19,11 @@ use tokio::sync::mpsc;
 use super::lost::LostBrokers;
 use super::peers::{PeerConfig, TcpPeers};
 use super::*;
-use crate::assembly::{NodeOptions, RunningNode};
+use crate::assembly::RunningNode;
+use crate::assembly::testing::started;
 use crate::clock::SystemClock;
-use crate::config::Settings;
-use crate::config::machine::Machine;
-use crate::config::settings::{Entry, Origin};
-use crate::loggers::Loggers;
-use crate::net::Transport;
 use crate::partition::{Assignment, PartitionContext, PartitionName};
 use crate::purgatory::Purgatory;
-use crate::threads::workers::Workers;
 
 const LEADER: i32 = 1;
 const FOLLOWER: i32 = 2;
@@ -59,33 +54,15 @@ impl Command for TwoReplicas {
 
 async fn leader(dir: &Path) -> RunningNode {
     let dir = dir.display().to_string();
-    let pairs = [
+    let settings = [
         ("node.id", "1"),
         ("log.dirs", dir.as_str()),
         ("listeners", "PLAINTEXT://127.0.0.1:0"),
-        ("http.listener", ""),
         ("replica.lag.time.max.ms", "1500"),
         // The follower sends no heartbeats.
         ("broker.session.timeout.ms", "600000"),
     ];
-    let entry = |(name, value): &(&str, &str)| Entry {
-        name: (*name).to_owned(),
-        value: (*value).to_owned(),
-        origin: Origin::CommandLine,
-    };
-    let options = NodeOptions {
-        settings: Settings::new(pairs.iter().map(entry)).expect("legal"),
-        machine: Machine::default(),
-        clock: Arc::new(SystemClock::new()),
-        disk: goatq_storage::io::default_disk(),
-        transport: Transport::System,
-        workers: Workers::current(),
-        offload: Offload::Threads,
-        loggers: Loggers::detached(),
-        seed: [7; 32],
-        planted: None,
-    };
-    let node = RunningNode::start(options).await.expect("starts");
+    let node = started(&settings, goatq_storage::io::default_disk()).await;
     let features = SupportedFeatures::current();
     let follower = RegisterBroker {
         id: FOLLOWER,
