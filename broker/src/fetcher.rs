@@ -206,7 +206,7 @@ impl LeaderFetcher {
             // All pause; the next assignment may end that.
             let resumes = followed.values().filter_map(|partition| partition.fetch_paused_until()).min();
             let pause = resumes.map_or(self.parts.config.max_pause, |at| at.saturating_sub(now));
-            let _ = tokio::time::timeout(pause.max(SHORTEST_PAUSE), self.partitions.changed()).await;
+            let _ = tokio::time::timeout(pause.max(SHORTEST_PAUSE), changed(&mut self.partitions)).await;
             return Ok(Round::Over);
         }
         let ask = self.session.ask(wanted);
@@ -257,10 +257,7 @@ impl LeaderFetcher {
     async fn new_partitions(&self, young_until: Instant) {
         let mut partitions = self.partitions.clone();
         loop {
-            // Whoever starts and ends fetchers ends this one, too.
-            if partitions.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            changed(&mut partitions).await;
             let followed = partitions.borrow_and_update().clone();
             let now = self.parts.clock.monotonic();
             let is_new = |(key, partition): (&PartitionId, &Arc<Partition>)| {
@@ -328,6 +325,13 @@ impl LeaderFetcher {
         for partition in appended {
             partition.wait_all_durable().await;
         }
+    }
+}
+
+/// Waits for another assignment. It never ends where there will be none: whoever starts and ends fetchers ends this one, too.
+async fn changed(partitions: &mut watch::Receiver<Followed>) {
+    if partitions.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

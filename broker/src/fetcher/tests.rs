@@ -245,3 +245,23 @@ async fn a_follower_over_loopback() {
     follower.end().await;
     node.shutdown().await;
 }
+
+/// On a thread of its own: a fetcher that never rests would hold the test for ever.
+#[test]
+fn a_fetcher_without_anything_to_ask_for_rests_when_its_assignment_ends() {
+    let (rested, rests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let here = TempDir::new().expect("a folder");
+            let node = leader(here.path()).await;
+            let parts = parts(&node, Arc::default());
+            let (_, partitions) = watch::channel(Followed::new());
+            let fetcher = LeaderFetcher { parts, leader: LEADER, partitions, session: FetchSession::default() };
+            assert!(tokio::time::timeout(Duration::from_millis(200), fetcher.run()).await.is_err(), "it ended");
+            node.shutdown().await;
+        });
+        rested.send(()).expect("the test waits");
+    });
+    rests.recv_timeout(PATIENCE).expect("it rests");
+}
