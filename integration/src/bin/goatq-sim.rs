@@ -1,5 +1,6 @@
 //! `goatq-sim`: simulated worlds, each in a process of its own.
 
+use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -85,7 +86,11 @@ fn main() -> anyhow::Result<ExitCode> {
 /// The world of a seed, in this process: everything random in it is drawn from the seed.
 fn replay(seed: u64, options: Options) -> ExitCode {
     mad_turmoil::rand::set_rng(StdRng::seed_from_u64(seed));
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_ansi(std::io::stdout().is_terminal())
+        .without_time()
+        .init();
     let report = run(seed, options);
     let Report { trace, lasted, faults, acked, violations, lines, .. } = report;
     let verdict = if violations.is_empty() { "good" } else { "BAD" };
