@@ -38,7 +38,11 @@ impl Invariant for InSyncHoldAll {
             for partition in sight.node.partitions().all() {
                 let place = (partition.topic_id(), partition.index());
                 let known = self.newest.topics.by_id(&place.0).and_then(|topic| topic.partition(place.1));
-                let counts = known.is_some_and(|known| known.isr.contains(&sight.id) || known.elr.contains(&sight.id));
+                // Where a directory has failed, its replicas stay eligible for when it comes back, and lead no sooner (KIP-858): what
+                // their broker has elsewhere by then is a log that was begun anew.
+                let counts = known.is_some_and(|known| {
+                    (known.isr.contains(&sight.id) || known.elr.contains(&sight.id)) && !known.is_lost(sight.id)
+                });
                 let (end, committed) = (partition.log_end_offset(), self.committed[&place]);
                 if counts && end < committed {
                     let what = format!("{partition:?} of {} ends at {end}, committed is {committed}", sight.id);
