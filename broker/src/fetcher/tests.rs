@@ -21,7 +21,6 @@ use super::peers::{PeerConfig, TcpPeers};
 use super::*;
 use crate::assembly::RunningNode;
 use crate::assembly::testing::started;
-use crate::clock::SystemClock;
 use crate::partition::{Assignment, PartitionContext, PartitionName};
 use crate::purgatory::Purgatory;
 
@@ -248,6 +247,7 @@ async fn a_follower_over_loopback() {
 
 /// On a thread of its own: a fetcher that never rests would hold the test for ever.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "see above")]
 fn a_fetcher_without_anything_to_ask_for_rests_when_its_assignment_ends() {
     let (rested, rests) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

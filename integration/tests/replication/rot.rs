@@ -4,22 +4,35 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use anyhow::Context;
 use goatq_integration::client;
 use goatq_integration::cluster::until;
 use goatq_integration::ledger::Ledger;
+use goatq_integration::node::Node;
+use goatq_integration::peer::Peer;
 use goatq_integration::workload::{Writer, read_all};
+use goatq_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 
 use crate::racks::RACKS;
 use crate::support::{PARTITIONS, TOPIC, cluster, in_sync, metric, replicas_are_equal, segments};
 
 const VICTIM: i32 = 2;
+/// Where a batch has its length, which counts from there.
+const LENGTH_AT: u64 = 8;
+/// With names of topics.
+const FETCH: i16 = 12;
 
-/// Flips a byte in the middle of a file, on the disk.
+/// Flips a byte of the batch in the middle of a file, on the disk: its last one. Not all of a batch's header is under its CRC.
 fn rot(segment: &Path) {
     let file = OpenOptions::new().read(true).write(true).open(segment).unwrap();
-    let (middle, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
-    file.read_exact_at(&mut byte, middle).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], middle).unwrap();
+    let (middle, mut end, mut length) = (file.metadata().unwrap().len() / 2, 0, [0; 4]);
+    while end <= middle {
+        file.read_exact_at(&mut length, end + LENGTH_AT).unwrap();
+        end += LENGTH_AT + 4 + u64::from(u32::from_be_bytes(length));
+    }
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, end - 1).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], end - 1).unwrap();
     file.sync_all().unwrap();
     forget(segment);
 }
@@ -28,6 +41,21 @@ fn rot(segment: &Path) {
 fn forget(segment: &Path) {
     let file = OpenOptions::new().read(true).open(segment).unwrap();
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+}
+
+/// Reads the begin of each partition from this node, whoever leads.
+fn read_from(node: &Node) -> anyhow::Result<()> {
+    let partitions = (0..PARTITIONS).map(|partition| FetchPartition {
+        partition,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    });
+    let topics = vec![FetchTopic { topic: TOPIC.into(), partitions: partitions.collect(), ..FetchTopic::default() }];
+    let request =
+        FetchRequest { max_wait_ms: 500, min_bytes: 1, max_bytes: 50 << 20, topics, ..FetchRequest::default() };
+    let answer = Peer::connect(node.address())?.ask(&request, FETCH)?.context("closed")?;
+    anyhow::ensure!(answer.error_code == 0, "{answer:?}");
+    Ok(())
 }
 
 #[test]
@@ -50,18 +78,15 @@ fn damaged_segments_are_fetched_again() {
     config.set("client.rack", format!("rack-{VICTIM}"));
     let damaged = u64::from(PARTITIONS.unsigned_abs());
     let healed = || metric(&cluster.nodes[1], "goatq_replication_healed_logs_total");
-    let read = || {
-        // What was read before is not to be found in the page cache.
-        (0..PARTITIONS).for_each(|index| forget(&segments(&data, index)[0]));
-        read_all(&config, TOPIC, PARTITIONS)
-    };
-    ledger.read_all(read().unwrap()).unwrap();
-    // Leaders send a consumer to a follower only once that one has what it asks for, so not every reading finds the damage.
+    ledger.read_all(read_all(&config, TOPIC, PARTITIONS).unwrap()).unwrap();
+    // Leaders may have served all of that themselves.
     until("each damaged segment is healed", || {
-        read()?;
+        (0..PARTITIONS).for_each(|index| forget(&segments(&data, index)[0]));
+        read_from(&cluster.nodes[1])?;
         // A reader that began before the end of it may report a segment once more.
         Ok((healed() >= damaged).then_some(()))
     })
     .unwrap();
+    ledger.read_all(read_all(&config, TOPIC, PARTITIONS).unwrap()).unwrap();
     replicas_are_equal(&mut cluster);
 }
