@@ -29,6 +29,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 pub mod blocking;
 pub mod conformance;
@@ -201,6 +202,17 @@ pub fn default_disk() -> Arc<dyn Disk> {
             Arc::new(blocking::BlockingDisk::new(BLOCKING_THREADS))
         }
     }
+}
+
+/// Whether something failed because the process, or the system, has as many files open as it may. That is no failure of the disk: nothing
+/// was opened, and nothing that was there before is lost.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Whether something was refused for want of room or of descriptors: it can be tried again, and nothing that was there before is lost.
+pub fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) || is_out_of_descriptors(error)
 }
 
 /// Reads a whole small file; `FileTooLarge` when it is longer than `limit` bytes.

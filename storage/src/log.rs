@@ -366,8 +366,3 @@ impl Drop for Log {
         }
     }
 }
-
-/// Whether a write failed for want of room: nothing that was there before is lost by that.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}

@@ -27,7 +27,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use goatq_protocol::Uuid;
@@ -130,6 +130,8 @@ pub struct LogDir {
     /// Logs that were there at the start and were neither opened nor deleted since.
     unopened: Mutex<BTreeSet<String>>,
     doomed: Mutex<Vec<logs::Doomed>>,
+    /// Names in the directory may have changed without having been synced, for want of a descriptor or of room.
+    unsynced_names: AtomicBool,
     /// Held by one maintenance run at a time.
     maintenance: Mutex<()>,
 }
@@ -207,6 +209,7 @@ impl LogDir {
             logs: Mutex::default(),
             unopened: Mutex::new(unopened),
             doomed: Mutex::new(doomed),
+            unsynced_names: AtomicBool::new(false),
             maintenance: Mutex::new(()),
             disk,
         }))

@@ -4,6 +4,8 @@
 
 #[path = "log_dir/deletion.rs"]
 mod deletion;
+#[path = "log_dir/descriptors.rs"]
+mod descriptors;
 #[path = "log/hooked_disk.rs"]
 mod hooked_disk;
 #[path = "log_dir/moves.rs"]

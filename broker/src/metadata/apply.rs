@@ -2,8 +2,9 @@
 //!
 //! One task does it, image after image; whoever needs to know how far it is asks [`Applied`](super::applied::Applied).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use goatq_controller::decide::directories::PlacedReplica;
 use goatq_controller::entropy::Entropy;
@@ -30,6 +31,9 @@ use crate::threads::offload::Offload;
 pub(crate) struct ApplyParts {
     /// What partitions share; knows the node's id.
     pub(crate) context: PartitionContext,
+/// Between two attempts to open what could not be opened for want of descriptors or room.
+const AGAIN: Duration = Duration::from_secs(1);
+
     /// Where logs lie.
     pub(crate) directories: Arc<Directories>,
     /// Told of replicas that are in another directory than the metadata says.
@@ -71,6 +75,8 @@ impl Applier {
     pub(crate) fn new(parts: ApplyParts) -> Self {
         let (published, _) = watch::channel(Arc::default());
         let parts = Parts {
+    /// Partitions whose logs could not be opened for want of descriptors or room.
+    waiting: Mutex<BTreeSet<PartitionKey>>,
             context: parts.context,
             directories: parts.directories,
             misplaced: parts.misplaced,
@@ -88,6 +94,7 @@ impl Applier {
     pub(crate) fn published(&self) -> watch::Receiver<Arc<MetadataImage>> {
         self.published.subscribe()
     }
+            waiting: Mutex::default(),
 
     /// Puts the first image into effect: what the log directories hold is matched with it. Returns when all partitions
     /// are open.
@@ -110,13 +117,26 @@ impl Applier {
     }
 
     async fn advance(&self, after: Arc<MetadataImage>) {
+            let waits = !self.parts.waiting.lock().is_empty();
         let before = self.published.borrow().clone();
         if after.applied_index < before.applied_index {
             return;
+                () = tokio::time::sleep(AGAIN), if waits => self.try_again().await,
         }
         let steps = plan(&before, &after, self.parts.context.node_id);
         if steps != Plan::default() {
             let (parts, after) = (self.parts.clone(), after.clone());
+    /// Opens what could not be opened before.
+    async fn try_again(&self) {
+        let image = self.published.borrow().clone();
+        let parts = self.parts.clone();
+        let work = move || {
+            let keep = parts.still_waiting(&image);
+            parts.carry_out(Plan { keep, ..Plan::default() }, &image);
+        };
+        self.parts.offload.run(work).await;
+    }
+
             let work = move || parts.carry_out(steps, &after);
             self.parts.offload.run(work).await;
         }
@@ -338,9 +358,21 @@ impl Parts {
                 let partition = Partition::new(name, self.context.clone(), log, config, counts);
                 if let Some(known) = dir.high_watermark(&key.topic, key.index) {
                     partition.remember_committed(known, dir.last_shutdown() == LastShutdown::Unclean);
+    /// Partitions that could not be opened and are to be here all the same.
+    fn still_waiting(&self, image: &MetadataImage) -> Vec<PartitionKey> {
+        let is_assigned = |key: &PartitionKey| {
+            let partition = image.topics.by_id(&key.id).and_then(|topic| topic.partition(key.index));
+            partition.is_some_and(|partition| partition.replicas.contains(&self.context.node_id))
+        };
+        let mut waiting = self.waiting.lock();
+        waiting.retain(is_assigned);
+        waiting.iter().cloned().collect()
+    }
+
                 }
                 self.partitions.insert(partition);
             }
+                self.waiting.lock().remove(key);
             Err(error) => {
                 tracing::error!(topic = %key.topic, partition = key.index, %error, "partition is offline: its log does not open");
             }
@@ -350,6 +382,9 @@ impl Parts {
     fn assign(&self, key: &PartitionKey, image: &MetadataImage) {
         let partition = self.partitions.get_by_id(key.id, key.index);
         let topic = image.topics.by_id(&key.id);
+            Err(error) if error.may_pass() && !self.waiting.lock().insert(key.clone()) => {
+                tracing::debug!(topic = %key.topic, partition = key.index, %error, "partition is still offline");
+            }
         let assigned = topic.and_then(|topic| topic.partition(key.index));
         if let (Some(partition), Some(assigned)) = (partition, assigned) {
             partition.assign(assignment(assigned), self.clock.monotonic());

@@ -17,7 +17,10 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::io::{Disk, DiskFile, OpenMode};
+use crate::io::{Disk, DiskFile, OpenMode, is_out_of_descriptors};
+
+/// Files that are closed at once where no descriptor is left for another one.
+const GIVEN_UP: usize = 16;
 
 /// The open files of one log directory.
 pub(crate) struct FileCache {
@@ -56,6 +59,24 @@ impl FileCache {
             used: AtomicBool::new(false),
             inner: Mutex::new(SlotInner { path, file: None, lent: None }),
         })
+    }
+
+    /// No descriptor is left: closes files that were opened earliest, whoever may want them again. Whether there were any.
+    fn give_up_some(&self) -> bool {
+        let mut clock = self.clock.lock();
+        let mut given_up = 0;
+        for _ in 0..clock.len() {
+            if given_up == GIVEN_UP {
+                break;
+            }
+            let Some(slot) = clock.pop_front() else { break };
+            match slot.upgrade() {
+                Some(open) if !open.try_close() => clock.push_back(slot),
+                Some(_) => given_up += 1,
+                None => {}
+            }
+        }
+        given_up > 0
     }
 
     /// Counts a file just opened and closes others beyond the limit.
@@ -125,7 +146,13 @@ impl FileSlot {
                 return Ok(file.clone());
             }
             let lent = inner.lent.take().and_then(|lent| lent.upgrade());
-            let file = lent.map_or_else(|| self.cache.disk.open(&inner.path, mode), Ok)?;
+            let open = || match self.cache.disk.open(&inner.path, mode) {
+                Err(error) if is_out_of_descriptors(&error) && self.cache.give_up_some() => {
+                    self.cache.disk.open(&inner.path, mode)
+                }
+                opened => opened,
+            };
+            let file = lent.map_or_else(open, Ok)?;
             inner.file = Some(file.clone());
             file
         };

@@ -24,8 +24,10 @@ use super::{
 };
 
 mod direct;
+mod spare;
 
 pub(super) use direct::write_fully;
+use spare::Spare;
 
 #[cfg(test)]
 mod tests;
@@ -77,11 +79,12 @@ pub trait Driver: Send + Sync + std::fmt::Debug + 'static {
 #[derive(Debug)]
 pub struct OsDisk<D> {
     driver: Arc<D>,
+    spare: Spare,
 }
 
 impl<D: Driver> OsDisk<D> {
     pub(super) fn with(driver: D) -> OsDisk<D> {
-        OsDisk { driver: Arc::new(driver) }
+        OsDisk { driver: Arc::new(driver), spare: Spare::new() }
     }
 
     fn file(&self, file: File, sync: SyncKind) -> Arc<dyn DiskFile> {
@@ -105,12 +108,12 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::R
 
 impl<D: Driver> Disk for OsDisk<D> {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = match mode {
-            OpenMode::Read => OpenOptions::new().read(true).open(path)?,
-            OpenMode::Write => OpenOptions::new().read(true).write(true).open(path)?,
-            OpenMode::Create => create(path)?,
-            OpenMode::CreateNew => OpenOptions::new().read(true).write(true).create_new(true).open(path)?,
-        };
+        let file = self.spare.open(|| match mode {
+            OpenMode::Read => OpenOptions::new().read(true).open(path),
+            OpenMode::Write => OpenOptions::new().read(true).write(true).open(path),
+            OpenMode::Create => create(path),
+            OpenMode::CreateNew => OpenOptions::new().read(true).write(true).create_new(true).open(path),
+        })?;
         if !file.metadata()?.is_file() {
             return Err(Errno::ISDIR.into());
         }
@@ -118,11 +121,12 @@ impl<D: Driver> Disk for OsDisk<D> {
     }
 
     fn open_direct(&self, path: &Path, mode: DirectMode) -> io::Result<Arc<dyn DirectFile>> {
-        Ok(Arc::new(direct::OsDirect::open(path, mode, self.driver.clone())?))
+        let opened = self.spare.open(|| direct::OsDirect::open(path, mode, self.driver.clone()))?;
+        Ok(Arc::new(opened))
     }
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let dir = OpenOptions::new().read(true).open(path)?;
+        let dir = self.spare.open(|| OpenOptions::new().read(true).open(path))?;
         if !dir.metadata()?.is_dir() {
             return Err(Errno::NOTDIR.into());
         }
@@ -143,12 +147,12 @@ impl<D: Driver> Disk for OsDisk<D> {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_dir_all(path)
+        self.spare.open(|| std::fs::remove_dir_all(path))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in std::fs::read_dir(dir)? {
+        for entry in self.spare.open(|| std::fs::read_dir(dir))? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             // Mostly known from the listing itself.
@@ -186,7 +190,7 @@ impl<D: Driver> Disk for OsDisk<D> {
     }
 
     fn lock_file(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
-        let file = create(path)?;
+        let file = self.spare.open(|| create(path))?;
         // The first also excludes other locks of this process; the second is the one that Java programs (Kafka) take.
         retry(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive))?;
         match retry(|| rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)) {

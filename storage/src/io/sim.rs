@@ -103,6 +103,8 @@ struct State {
     slowness: u32,
     uncached_percent: u32,
     hasty: Option<String>,
+    /// No file can be opened.
+    crowded: bool,
     faults: Vec<Fault>,
     stall: Stall,
     locks: BTreeMap<PathBuf, u64>,
@@ -131,6 +133,7 @@ impl State {
             slowness: 0,
             uncached_percent: 0,
             hasty: None,
+            crowded: false,
             faults: Vec::new(),
             stall: Stall::default(),
             locks: BTreeMap::new(),
@@ -166,6 +169,10 @@ impl State {
     fn is_hasty(&self, path: &Path) -> bool {
         let path = path.to_str().unwrap_or_default();
         self.hasty.as_ref().is_some_and(|part| path.contains(part))
+    }
+
+    fn has_descriptors(&self) -> io::Result<()> {
+        if self.crowded { Err(rustix::io::Errno::MFILE.into()) } else { Ok(()) }
     }
 
     /// Whether a fault of that kind is planned for the path; a fault that strikes once is taken off the plan.
@@ -291,6 +298,11 @@ impl SimDisk {
         self.shared.lock().hasty = Some(path_part.to_owned());
     }
 
+    /// Whether the process has as many files open as it may: none is opened until it has fewer.
+    pub fn set_out_of_descriptors(&self, crowded: bool) {
+        self.shared.lock().crowded = crowded;
+    }
+
     /// Flips one bit of a file, durably, as bit rot does.
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) -> io::Result<()> {
         let state = self.state()?;
@@ -309,6 +321,7 @@ impl SimDisk {
     /// Finds or makes a file.
     fn open_node(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<Mutex<FileNode>>> {
         let mut state = self.state()?;
+        state.has_descriptors()?;
         let (dir, name) = parent_of(&state.root, path)?;
         if mode != OpenMode::Read && state.faulty(path, |fault| matches!(fault, Fault::FailNames(_)), true) {
             return Err(eio("simulated error of a directory"));
@@ -440,6 +453,7 @@ impl Disk for SimDisk {
 
     fn open_dir(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state()?;
+        state.has_descriptors()?;
         let node = find_dir(&state.root, path)?;
         Ok(Arc::new(SimDir { disk: self.clone(), path: path.to_owned(), node }))
     }

@@ -8,11 +8,11 @@ use std::{
 use bytes::Bytes;
 use goatq_protocol::record::{Batch, TimestampType, control};
 
-use super::{AppendOptions, Appended, Log, Origin, is_full, state::State};
+use super::{AppendOptions, Appended, Log, Origin, state::State};
 use crate::{
     cache::tail,
     error::AppendError,
-    io::DiskFile,
+    io::{DiskFile, is_out_of_descriptors, is_refusal},
     producer::state::{EndMarker, Stage},
     segment::{
         Segment,
@@ -181,7 +181,7 @@ impl Log {
             let position = state.writer.size();
             match state.writer.added(position, batch.header()) {
                 // The entries stay in memory until there is room.
-                Err(error) if !is_full(&error) => return Err(self.poison("write of an index", error).into()),
+                Err(error) if !is_refusal(&error) => return Err(self.poison("write of an index", error).into()),
                 _ => {}
             }
             state.unproven_bytes = state.unproven_bytes.saturating_add(batch.size() as u64);
@@ -201,7 +201,7 @@ impl Log {
 
     /// After a failed write: a full disk takes nothing away, so the file is cut back to what it was; anything else is the end.
     fn undo_write(&self, file: &dyn DiskFile, position: u64, error: io::Error) -> AppendError {
-        if is_full(&error) && file.truncate(position).is_ok() {
+        if is_refusal(&error) && file.truncate(position).is_ok() {
             return AppendError::OutOfSpace;
         }
         self.poison("append", error).into()
@@ -212,7 +212,7 @@ impl Log {
     pub(super) fn roll(&self, state: &mut State, addition: &Addition, now_ms: i64) -> Result<(), AppendError> {
         Self::settle_start(state, now_ms)?;
         // If it can be: nothing is held up otherwise.
-        self.settle(state).map_err(|error| if is_full(&error) { AppendError::OutOfSpace } else { error.into() })?;
+        self.settle(state).map_err(refused)?;
         let mut base_offset = state.end;
         if relative(base_offset, addition.last_offset).is_none() {
             base_offset = addition.base_offset;
@@ -222,10 +222,7 @@ impl Log {
             Ok(unsynced) => unsynced,
             Err(error) => {
                 segment.remove().map_err(|error| self.poison("removing an unused segment", error))?;
-                if is_full(&error) {
-                    return Err(AppendError::OutOfSpace);
-                }
-                return Err(error.into());
+                return Err(refused(error));
             }
         };
         let builder = IndexBuilder::new(base_offset, state.config.index_interval_bytes);
@@ -255,15 +252,21 @@ impl Log {
             file.preallocate(state.config.segment_limit())?;
         }
         let sealed = state.writer.seal();
-        sealed.map_err(|error| if is_full(&error) { error } else { self.poison("write of an index", error) })?;
+        sealed.map_err(|error| if is_refusal(&error) { error } else { self.poison("write of an index", error) })?;
         match self.write_snapshot(state.end, &state.producers) {
             Ok(()) => drop(state.snapshots.insert(state.end)),
             // It only saves time.
-            Err(error) if is_full(&error) => {}
+            Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(self.poison("producer snapshot", error)),
         }
         Ok([file, dir])
     }
+}
+
+/// What an append is told that changed nothing.
+fn refused(error: io::Error) -> AppendError {
+    let is_full = is_refusal(&error) && !is_out_of_descriptors(&error);
+    if is_full { AppendError::OutOfSpace } else { error.into() }
 }
 
 /// Sets offsets and epoch, or checks those that replication brings.

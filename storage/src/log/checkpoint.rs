@@ -3,11 +3,12 @@
 
 use std::{io, sync::Arc};
 
-use super::{Log, epochs::Epochs, files, is_full, state::State};
+use super::{Log, epochs::Epochs, files, state::State};
 use crate::{
     config::{CHECKPOINT_BYTES, CHECKPOINT_INTERVAL},
     error::LogError,
     group_commit::{SyncBatch, Syncable},
+    io::{is_out_of_descriptors, is_refusal},
     producer::snapshot,
     segment::Segment,
 };
@@ -93,12 +94,13 @@ impl Log {
 
     /// For want of room only the recovery point stays where it is.
     fn failed_checkpoint(&self, error: io::Error) -> io::Error {
-        if is_full(&error) { error } else { self.poison("checkpoint", error) }
+        if is_refusal(&error) { error } else { self.poison("checkpoint", error) }
     }
 
     fn carry_out(&self, plan: &Plan) -> io::Result<()> {
-        // A failed sync is never harmless, whatever it says.
-        self.sync_plan(plan).map_err(|error| self.poison("sync", error))?;
+        // A failed sync is never harmless, whatever it says; a file that could not be opened for it is none.
+        let synced = self.sync_plan(plan);
+        synced.map_err(|error| if is_out_of_descriptors(&error) { error } else { self.poison("sync", error) })?;
         let disk = self.resources.disk().as_ref();
         if let Some(epochs) = &plan.epochs {
             files::write_epochs(disk, &self.dir, epochs).map_err(|error| self.failed_checkpoint(error))?;

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 
 use goatq_protocol::record::Limits;
 
-use super::{AbortedTxn, Cleanable, CompactOptions, Compacted, Log, files, is_full, state::State, times::read_txns};
+use super::{AbortedTxn, Cleanable, CompactOptions, Compacted, Log, files, state::State, times::read_txns};
 use crate::{
     block_on::block_on,
     compact::{
@@ -22,6 +22,7 @@ use crate::{
     },
     config::LogConfig,
     error::{LogError, ReadError},
+    io::is_refusal,
     segment::{
         Segment,
         cursor::{Cursor, HEADER_WINDOW},
@@ -141,7 +142,7 @@ impl Log {
             }
             Ok(None) | Err(CleanError::Stopped) => self.writable(&self.state.lock())?,
             Err(CleanError::Read(error)) => return Err(self.unreadable(error, truncated_at)?),
-            Err(CleanError::Write(error)) if is_full(&error) => return Err(LogError::Io(error)),
+            Err(CleanError::Write(error)) if is_refusal(&error) => return Err(LogError::Io(error)),
             Err(CleanError::Write(error)) => {
                 self.writable(&self.state.lock())?;
                 return Err(LogError::Io(self.poison("compaction", error)));

@@ -10,6 +10,7 @@ use crate::{
     block_on::block_on,
     config::LogConfig,
     error::LogError,
+    io::is_out_of_descriptors,
     segment::{Segment, writer::Addition},
 };
 
@@ -148,7 +149,11 @@ impl Log {
         let disk = self.resources.disk();
         self.remove_doomed_of(std::iter::once(segment.base_offset))?;
         let renamed = segment.rename_deleted(&self.dir).and_then(|()| disk.sync_dir(&self.dir));
-        renamed.map_err(|error| self.poison("removing a segment", error))?;
+        renamed.map_err(|error| match is_out_of_descriptors(&error) {
+            // It is renamed and still there: the next run goes on.
+            true => error,
+            false => self.poison("removing a segment", error),
+        })?;
         let mut state = self.state.lock();
         state.sealed.remove(&segment.base_offset);
         state.unproven.retain(|unproven| !Arc::ptr_eq(unproven, segment));

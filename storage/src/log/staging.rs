@@ -24,10 +24,10 @@ use bytes::Bytes;
 use goatq_protocol::record::Batch;
 use parking_lot::MutexGuard;
 
-use super::{Log, is_full, state::State};
+use super::{Log, state::State};
 use crate::{
     group_commit::{BlockWrite, What},
-    io::{DirectFile, DirectMode, DiskFile, direct::ALIGNMENT},
+    io::{DirectFile, DirectMode, DiskFile, direct::ALIGNMENT, is_refusal},
     journal::Recent,
     segment::Segment,
 };
@@ -300,7 +300,7 @@ impl Log {
             let position = state.writer.size();
             match state.writer.staged(position, batch.header()) {
                 // The entries stay in memory until there is room.
-                Err(error) if !is_full(&error) => return Err(self.poison("write of an index", error)),
+                Err(error) if !is_refusal(&error) => return Err(self.poison("write of an index", error)),
                 _ => {}
             }
             state.unproven_bytes = state.unproven_bytes.saturating_add(batch.size() as u64);
@@ -503,7 +503,7 @@ impl Log {
 
     /// What is staged waits for room; after any other failure the directory is no longer used.
     fn stuck(&self, state: &mut State, error: io::Error) -> io::Error {
-        if is_full(&error) {
+        if is_refusal(&error) {
             state.staging.stuck = true;
             return error;
         }

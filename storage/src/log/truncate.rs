@@ -5,11 +5,12 @@
 
 use std::{io, sync::Arc};
 
-use super::{Log, OpenOptions, files, is_full, open::Loader, recovery::Trust, replay, state::State};
+use super::{Log, OpenOptions, files, open::Loader, recovery::Trust, replay, state::State};
 use crate::{
     block_on::block_on,
     cache::tail::Tail,
     error::{LogError, OpenError, ReadError},
+    io::is_refusal,
     producer::state::ProducerState,
     segment::{
         Segment,
@@ -100,7 +101,7 @@ impl Log {
             return Ok(());
         }
         let written = files::write_epochs(self.resources.disk().as_ref(), &self.dir, &epochs);
-        written.map_err(|error| LogError::Io(if is_full(&error) { error } else { self.poison("truncation", error) }))
+        written.map_err(|error| LogError::Io(if is_refusal(&error) { error } else { self.poison("truncation", error) }))
     }
 
     fn remove_all(&self, state: &mut State, offset: i64) -> io::Result<()> {

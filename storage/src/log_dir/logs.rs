@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use goatq_protocol::Uuid;
@@ -18,7 +18,7 @@ use crate::{
     config::{LogConfig, checkpoints_of_a_round, removals_of_a_round},
     error::{LogError, OpenError},
     group_commit::DurableListener,
-    io::{DiskFile, parallel, replace_file},
+    io::{DiskFile, is_out_of_descriptors, is_refusal, parallel, replace_file},
     log::{Known, Log, OpenOptions},
 };
 
@@ -55,6 +55,17 @@ pub enum OpenLogError {
     /// The log itself.
     #[error(transparent)]
     Log(#[from] OpenError),
+}
+
+impl OpenLogError {
+    /// Whether it may succeed later: there was no room, or no descriptor. Nothing is wrong with the log.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Make(error) => is_refusal(error),
+            Self::Log(OpenError::Io(error)) => is_refusal(error),
+            _ => false,
+        }
+    }
 }
 
 /// Why the upkeep or the end of a directory failed.
@@ -211,9 +222,11 @@ impl LogDir {
             }
         }
         if missing.is_empty() {
-            return Ok(());
+            // Those that are there may be so since an attempt that was cut short.
+            return if self.unsynced_names.load(Ordering::SeqCst) { self.sync_names() } else { Ok(()) };
         }
         self.forget_predecessors(&missing)?;
+        self.unsynced_names.store(true, Ordering::SeqCst);
         for name in &missing {
             self.disk.create_dir_all(&self.path.join(name))?;
         }
@@ -224,16 +237,21 @@ impl LogDir {
     pub(super) fn forget_predecessors(&self, names: &[String]) -> io::Result<()> {
         self.checkpoints.make_unknown(names)?;
         self.commit.void_journal(names.iter().map(String::as_str)).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::StorageFull {
+            if !is_refusal(error) {
                 self.health.poison(&format!("writing the journal's head failed: {error}"));
             }
         })
     }
 
-    /// Makes the names in the directory durable; failing to poisons it.
+    /// Makes the names in the directory durable; failing to poisons it, unless there was no descriptor for it.
     pub(super) fn sync_names(&self) -> io::Result<()> {
+        // Before: what changes meanwhile is not covered.
+        self.unsynced_names.store(false, Ordering::SeqCst);
         self.disk.sync_dir(&self.path).inspect_err(|error| {
-            self.health.poison(&format!("syncing the log directory failed: {error}"));
+            self.unsynced_names.store(true, Ordering::SeqCst);
+            if !is_out_of_descriptors(error) {
+                self.health.poison(&format!("syncing the log directory failed: {error}"));
+            }
         })
     }
 
@@ -414,7 +432,11 @@ impl LogDir {
         self.checkpoints.write()?;
         // Logs that are open by other means may have something in it.
         let closed = self.commit.journal().map_or(Ok(()), |journal| journal.close());
-        closed.inspect_err(|error| self.health.poison(&format!("closing the journal failed: {error}")))?;
+        closed.inspect_err(|error| {
+            if !is_refusal(error) {
+                self.health.poison(&format!("closing the journal failed: {error}"));
+            }
+        })?;
         let unopened = self.unopened.lock().clone();
         if self.last_shutdown == LastShutdown::Unclean && !unopened.is_empty() {
             // The marker would prove logs that nobody looked at since the crash before.

@@ -22,7 +22,7 @@ use super::{
     names::{parse_partition_dir, partition_dir},
 };
 use crate::{
-    io::{Disk, read_small_file, replace_file},
+    io::{Disk, is_refusal, read_small_file, replace_file},
     log::Checkpoints,
 };
 
@@ -277,8 +277,8 @@ impl OffsetCheckpoints {
         let written = replace_file(&*self.disk, &self.dir.join(table.file), encode(&table.now).as_bytes());
         match written {
             Ok(()) => table.on_disk.clone_from(&table.now),
-            // A full disk keeps the old file; anything else says that the disk fails.
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => {
+            // Without room or descriptors the old file stays; anything else says that the disk fails.
+            Err(error) if !is_refusal(&error) => {
                 self.health.poison(&format!("writing {} failed: {error}", table.file));
                 return Err(error);
             }
