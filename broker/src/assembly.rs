@@ -3,6 +3,8 @@
 //! [`start`] puts the parts together, [`RunningNode::shutdown`] takes them apart in reverse order.
 
 mod cluster;
+pub mod error;
+mod listeners;
 mod network;
 mod replication;
 pub mod start;
@@ -23,8 +25,9 @@ use crate::health::{Health, Phase};
 use crate::lifecycle::{Registration, give_up_leadership};
 use crate::node::Node;
 use crate::tasks::high_watermarks::note;
-use start::Servers;
-pub use start::{NodeOptions, StartError};
+pub use error::StartError;
+use listeners::Servers;
+pub use start::NodeOptions;
 
 /// How long requests under way may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -17,8 +17,10 @@ use goatq_storage::config::Durability;
 use goatq_storage::io::Disk;
 use tokio::sync::watch;
 
+use super::error::StartError;
+use super::listeners::Bound;
 use super::network::{limits, net_config};
-use super::start::{Bound, StartError, Starting};
+use super::start::Starting;
 use super::storage::OpenDirs;
 use crate::config::BrokerConfig;
 use crate::config::broker::QuorumAddress;

@@ -3,22 +3,14 @@
 //! Directories -> listeners bound -> metadata, other nodes answered -> partitions open, broker registered -> groups -> tasks -> serving.
 //! Logs are opened before the broker says that it is there, so that nobody is sent to a partition that is not.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use goatq_controller::Controller;
-use goatq_controller::decide::brokers::RegisterBrokerError;
 use goatq_controller::decide::directories::PlacedReplica;
 use goatq_controller::entropy::Entropy;
 use goatq_controller::planted::Planted;
-use goatq_controller::raft::admission::Refusal;
-use goatq_controller::service::SubmitError;
-use goatq_protocol::Uuid;
 use goatq_storage::io::Disk;
-use goatq_storage::log_dir::LogDirError;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
@@ -26,15 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::RunningNode;
-use super::cluster::{PeerServers, join, registration as registration_of, serve_peers, start_controller};
-use super::network::{limits, net_config, sockets};
+use super::cluster::{join, registration as registration_of, serve_peers, start_controller};
+use super::error::StartError;
+use super::listeners::{Addresses, Bound, bind_all, serve, start_http};
 use super::replication;
 use super::storage::{OpenDirs, configured_or_known_cluster, open_dirs, openers, run_commits};
-use crate::api::Dispatcher;
 use crate::clock::Clock;
-use crate::config::listener::Listener;
 use crate::config::machine::Machine;
-use crate::config::settings::{ConfigErrors, Settings};
+use crate::config::settings::Settings;
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::coordinator::group::{GroupCoordinator, GroupParts};
 use crate::coordinator::placement;
@@ -44,15 +35,12 @@ use crate::fetch::{FetchLimits, FetchState};
 use crate::fetcher::lost::LostBrokers;
 use crate::healing::Damage;
 use crate::health::{Health, Phase};
-use crate::http::{HttpServer, HttpState};
-use crate::lifecycle::{RegisterFailure, Registration, keep_alive, tell_directories, until_unfenced};
+use crate::lifecycle::{Registration, keep_alive, tell_directories, until_unfenced};
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
 use crate::metrics::Metrics;
-use crate::metrics::idle::IdleCollector;
 use crate::net::Transport;
-use crate::net::server::{BindError, BoundListeners, Server};
 use crate::node::Node;
 use crate::partition::{PartitionProposal, PartitionRegistry};
 use crate::producer_ids::ProducerIds;
@@ -92,76 +80,14 @@ pub struct NodeOptions {
     pub planted: Option<Planted>,
 }
 
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    /// A directory cannot be used.
-    #[error(transparent)]
-    LogDir(#[from] LogDirError),
-    /// The controller did not start.
-    #[error(transparent)]
-    Controller(#[from] goatq_controller::service::StartError),
-    /// The host of a listener has no address.
-    #[error("listener {listener}: the host {host:?} has no address: {source}")]
-    Resolve {
-        /// Name of the listener.
-        listener: String,
-        /// The host.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// A listener could not be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The HTTP listener could not be bound.
-    #[error(
-        "http.listener cannot bind {address}: {source}. Another node may run here: stop it, or choose another address with \
-         http.listener (empty for none)"
-    )]
-    Http {
-        /// The address.
-        address: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The controller refused the broker.
-    #[error(transparent)]
-    Register(#[from] RegisterBrokerError),
-    /// The quorum refused the node.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// A cluster of several nodes without a name.
-    #[error(
-        "cluster.id must be set, to the same 22 characters of URL-safe base64 on all nodes: nodes of a cluster know one another by it. \
-         One that is free: {0}"
-    )]
-    NoClusterId(Uuid),
-    /// The controller could not be asked.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-}
-
-impl From<RegisterFailure> for StartError {
-    fn from(failure: RegisterFailure) -> Self {
-        match failure {
-            RegisterFailure::Refused(refused) => refused.into(),
-            RegisterFailure::Stopped(error) => error.into(),
-        }
-    }
-}
-
 /// What all steps share.
 pub(super) struct Starting {
     pub(super) config: Arc<LiveConfig>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) offload: Offload,
     pub(super) transport: Transport,
     pub(super) metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     pub(super) entropy: Entropy,
     seeds: StdRng,
     /// Where producers and coordinators wait for commits.
@@ -381,18 +307,6 @@ fn throttles(config: &BrokerConfig) -> Throttles {
     Throttles::new(replication.leader_throttle, replication.follower_throttle, replication.move_throttle)
 }
 
-/// The HTTP server comes first, so that probes see how far the start is.
-async fn start_http(starting: &Starting, config: &BrokerConfig) -> Result<Option<SocketAddr>, StartError> {
-    let Some(address) = &config.network.http_listener else { return Ok(None) };
-    let failed = |source| StartError::Http { address: address.clone(), source };
-    let server = HttpServer::bind(address).await.map_err(failed)?;
-    let bound = server.address();
-    let state =
-        HttpState::new(starting.health.clone(), starting.metrics.clone(), starting.clock.clone(), starting.offload);
-    starting.tracker.spawn(server.serve(state, starting.cancel.clone()));
-    Ok(Some(bound))
-}
-
 async fn open_directories(starting: &mut Starting, disk: Arc<dyn Disk>) -> Result<OpenDirs, StartError> {
     let config = starting.config.current();
     let mut entropy = Entropy::from_seed(starting.seed());
@@ -406,44 +320,6 @@ async fn open_directories(starting: &mut Starting, disk: Arc<dyn Disk>) -> Resul
     let dirs = starting.offload.run(move || open_dirs(&disk, &config, openers, &mut entropy)).await?;
     run_commits(&dirs.all(), &starting.commits);
     Ok(dirs)
-}
-
-fn resolve(listener: &Listener) -> Result<SocketAddr, StartError> {
-    let host = if listener.host.is_empty() { "::" } else { &listener.host };
-    let failed = |source| StartError::Resolve { listener: listener.name.clone(), host: host.to_owned(), source };
-    let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
-    addresses.next().ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
-}
-
-/// Listeners that nobody answers yet.
-#[derive(Default)]
-pub(super) struct Bound {
-    /// Those of clients.
-    pub(super) clients: BoundListeners,
-    /// Those of controllers.
-    pub(super) nodes: BoundListeners,
-}
-
-type Addresses = BTreeMap<String, SocketAddr>;
-
-fn bind_all(
-    starting: &Starting,
-    config: &BrokerConfig,
-    listeners: &[Listener],
-) -> Result<(BoundListeners, Addresses), StartError> {
-    let (mut bound, sockets) = (BoundListeners::of(starting.transport.clone()), sockets(&config.network));
-    let mut addresses = BTreeMap::new();
-    for listener in listeners {
-        let address = match bound.bind(&listener.name, resolve(listener)?, &sockets) {
-            // A machine without IPv6.
-            Err(_) if listener.host.is_empty() => {
-                bound.bind(&listener.name, SocketAddr::from(([0, 0, 0, 0], listener.port)), &sockets)?
-            }
-            address => address?,
-        };
-        addresses.insert(listener.name.clone(), address);
-    }
-    Ok((bound, addresses))
 }
 
 fn start_groups(
@@ -509,44 +385,4 @@ async fn watch_controller(controller: Controller, health: Arc<Health>, cancel: C
             return;
         }
     }
-}
-
-/// Everything that accepts connections.
-pub(super) struct Servers {
-    /// Of clients.
-    pub(super) clients: Arc<Server>,
-    /// Of other nodes, where they have listeners of their own.
-    pub(super) nodes: Option<Arc<Server>>,
-}
-
-fn serve(starting: &Starting, node: &Arc<Node>, bound: Bound, peers: PeerServers, workers: Arc<Workers>) -> Servers {
-    let config = node.config.current();
-    node.metrics.collect_from(IdleCollector::new(workers.busy(), starting.clock.clone()));
-    let clients = match peers.clients {
-        Some(server) => {
-            peers.doors.send_replace(Some(Arc::new(Dispatcher::new(node.clone()))));
-            server
-        }
-        None => {
-            let network = node.metrics.network.clone();
-            let dispatcher = Arc::new(Dispatcher::new(node.clone()));
-            Arc::new(bound.clients.serve(net_config(&config.network), workers, dispatcher, network))
-        }
-    };
-    if peers.nodes.is_some() {
-        peers.doors.send_replace(Some(Arc::new(Dispatcher::of_controller(node.clone()))));
-    }
-    let (live, follower) = (node.config.clone(), clients.clone());
-    let cancel = starting.cancel.clone();
-    starting.tracker.spawn(async move {
-        let mut changes = live.changes();
-        loop {
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                changed = changes.changed() => if changed.is_err() { return },
-            }
-            follower.set_limits(limits(&live.current().network));
-        }
-    });
-    Servers { clients, nodes: peers.nodes }
 }
