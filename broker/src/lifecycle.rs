@@ -7,14 +7,17 @@ use std::time::Duration;
 use goatq_controller::Controller;
 use goatq_controller::decide::brokers::{RegisterBroker, RegisterBrokerError, UnknownBroker};
 use goatq_controller::decide::directories::{AssignDirectories, PlacedReplica};
+use goatq_controller::decide::losses::{ReportLosses, ShortReplica};
 use goatq_controller::liveness::{BrokerHeartbeat, HeartbeatAnswer};
 use goatq_controller::service::SubmitError;
+use goatq_storage::log::Log;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::directories::Directories;
 use crate::health::{Health, Phase};
 use crate::metadata::applied::Applied;
+use crate::threads::offload::Offload;
 
 /// Between two attempts while the quorum is not reached.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -40,6 +43,15 @@ pub(crate) struct Registration {
     epoch: Arc<AtomicI64>,
     /// Set for good when the broker begins to stop: from then on no heartbeat says anything else.
     leaving: Arc<AtomicBool>,
+}
+
+/// A replica that has less than it had acknowledged, and its log, which remembers that until the controller knows.
+#[derive(Debug)]
+pub(crate) struct FoundLoss {
+    /// What the controller is told.
+    pub(crate) replica: ShortReplica,
+    /// The log.
+    pub(crate) log: Arc<Log>,
 }
 
 /// Why a broker is not in the cluster.
@@ -198,6 +210,60 @@ pub(crate) async fn tell_directories(
             }
         }
         batch.clear();
+    }
+}
+
+/// What was found so far of replicas that are short.
+pub(crate) fn found_losses(losses: &mut UnboundedReceiver<FoundLoss>) -> Vec<FoundLoss> {
+    std::iter::from_fn(|| losses.try_recv().ok()).collect()
+}
+
+/// Tells the controller of replicas that are short, until it knows. They may not lead before that.
+pub(crate) async fn tell_losses(registration: &Registration, found: Vec<FoundLoss>, offload: Offload) {
+    for some in found.chunks(TOLD_AT_ONCE) {
+        loop {
+            let (id, epoch) = (registration.command.id, registration.epoch());
+            let replicas = some.iter().map(|found| found.replica).collect();
+            match registration.controller.submit(ReportLosses { id, epoch, replicas }).await {
+                Ok(Ok(())) => break,
+                Err(SubmitError::Stopped) => return,
+                // The controller is not reached, or the broker is about to register anew.
+                Ok(Err(_)) | Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+    losses_are_known(found, offload).await;
+}
+
+/// The controller knows of these: their logs need not remember them any more.
+pub(crate) async fn losses_are_known(found: Vec<FoundLoss>, offload: Offload) {
+    let forget = move || {
+        for FoundLoss { log, .. } in found {
+            if let Err(error) = log.forget_loss() {
+                tracing::warn!(log = log.name(), %error, "a note stays: the next start tells again that the log is short");
+            }
+        }
+    };
+    offload.run(forget).await;
+}
+
+/// Tells of those that are found while the node runs, until cancelled.
+pub(crate) async fn tell_later_losses(
+    registration: Registration,
+    mut losses: UnboundedReceiver<FoundLoss>,
+    offload: Offload,
+    cancel: CancellationToken,
+) {
+    loop {
+        let found = tokio::select! {
+            () = cancel.cancelled() => return,
+            found = losses.recv() => found,
+        };
+        let Some(found) = found else { return };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tell_losses(&registration, vec![found], offload) => {}
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod configs;
 pub mod directories;
 pub mod elect_leaders;
 pub mod features;
+pub mod losses;
 pub mod partitions;
 pub mod producer_ids;
 pub mod reassign;

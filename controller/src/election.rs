@@ -69,7 +69,7 @@ pub fn elect(partition: &PartitionImage, alive: impl Fn(i32) -> bool, wanted: Wa
 }
 
 /// What a replica still has whose process was started anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Returning {
     /// All that it acknowledged: its process ended in order, or what it acknowledged was synced.
     Complete,

@@ -15,6 +15,7 @@ mod compaction;
 mod epochs;
 mod files;
 mod heal;
+mod loss;
 mod open;
 mod range;
 mod read;
@@ -44,6 +45,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 pub use heal::{Healing, Uncompacted};
+pub use loss::Loss;
 pub(crate) use open::{Known, Unsynced};
 pub use range::FileRange;
 pub use slice::{Located, LogSlice};
@@ -83,6 +85,8 @@ pub struct Log {
     healing: heal::HealingMark,
     /// Those who want no compaction to begin.
     holds: AtomicUsize,
+    /// What recovery could not keep, until somebody was told.
+    loss: Mutex<Option<Loss>>,
     state: Mutex<State>,
     /// A write of group commit ended: for who waits with the lock on the state.
     flown: Condvar,
@@ -138,7 +142,7 @@ impl Log {
         let topic_id = options.topic_id;
         let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let remembered = options.recovery_point;
-        let (state, unsynced) = open::load(resources, options, known, now_ms)?;
+        let (state, unsynced, loss) = open::load(resources, options, known, now_ms)?;
         if remembered.is_some_and(|point| point > state.end) {
             // What will be appended below that point is not proven by it.
             checkpoints.lower_recovery_point(&name, state.end)?;
@@ -157,6 +161,7 @@ impl Log {
             compaction: Mutex::new(()),
             healing: heal::HealingMark::default(),
             holds: AtomicUsize::new(0),
+            loss: Mutex::new(loss),
             start: AtomicI64::new(state.start),
             end: AtomicI64::new(state.end),
             durable: AtomicI64::new(state.durable),

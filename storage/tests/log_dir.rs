@@ -8,6 +8,8 @@ mod deletion;
 mod descriptors;
 #[path = "log/hooked_disk.rs"]
 mod hooked_disk;
+#[path = "log_dir/loss.rs"]
+mod loss;
 #[path = "log_dir/moves.rs"]
 mod moves;
 

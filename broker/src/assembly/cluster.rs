@@ -239,6 +239,7 @@ pub(super) fn registration(
         features: supported.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: dirs.data.iter().map(|dir| dir.directory_id()).collect::<Vec<Uuid>>(),
         before: dirs.earlier_lives(),
+        losses: Vec::new(),
         fenced,
     }
 }

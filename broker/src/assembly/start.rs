@@ -35,7 +35,10 @@ use crate::fetch::{FetchLimits, FetchState};
 use crate::fetcher::lost::LostBrokers;
 use crate::healing::Damage;
 use crate::health::{Health, Phase};
-use crate::lifecycle::{Registration, keep_alive, tell_directories, until_unfenced};
+use crate::lifecycle::{
+    FoundLoss, Registration, found_losses, keep_alive, losses_are_known, tell_directories, tell_later_losses,
+    tell_losses, until_unfenced,
+};
 use crate::loggers::Loggers;
 use crate::metadata::applied::Applied;
 use crate::metadata::apply::{Applier, ApplyParts};
@@ -160,11 +163,18 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     let (damages, damaged) = mpsc::unbounded_channel();
     let directories = Arc::new(Directories::new(dirs.data.clone(), dirs.failed.clone(), starting.config.clone()));
     let (homes, misplaced) = mpsc::unbounded_channel();
-    let applier = applier(&mut starting, &fixed, &directories, &partitions, ((proposals, damages), homes.clone()));
+    let (losses, mut lost) = mpsc::unbounded_channel();
+    let reports = Reports { proposals, damages, misplaced: homes.clone(), losses };
+    let applier = applier(&mut starting, &fixed, &directories, &partitions, reports);
     let applied = Applied::new(applier.published());
-    let registration =
-        enter_cluster(&mut starting, (&fixed, &dirs, &addresses), &controller, (&applier, &applied), &directories)
-            .await?;
+    let registration = enter_cluster(
+        &mut starting,
+        (&fixed, &dirs, &addresses),
+        &controller,
+        (&applier, &applied),
+        (&directories, &mut lost),
+    )
+    .await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
     let node = node(&mut starting, directories, controller, partitions, applied, options.loggers);
@@ -173,7 +183,7 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     replication::start_moves(&mut starting, &node, homes);
     let servers = serve(&starting, &node, bound, peers, workers);
     if let Some(registration) = &registration {
-        take_part(&starting, &node, registration, misplaced).await;
+        take_part(&starting, &node, registration, (misplaced, lost)).await;
     }
     starting.health.enter(Phase::Serving);
     Ok(RunningNode {
@@ -197,10 +207,11 @@ async fn take_part(
     starting: &Starting,
     node: &Arc<Node>,
     registration: &Registration,
-    misplaced: mpsc::UnboundedReceiver<PlacedReplica>,
+    (misplaced, losses): (mpsc::UnboundedReceiver<PlacedReplica>, mpsc::UnboundedReceiver<FoundLoss>),
 ) {
     let (tracker, cancel) = (&starting.tracker, &starting.cancel);
     tracker.spawn(tell_directories(registration.clone(), misplaced, cancel.clone()));
+    tracker.spawn(tell_later_losses(registration.clone(), losses, starting.offload, cancel.clone()));
     if node.config.current().quorum.is_closed(node.id) {
         return;
     }
@@ -214,12 +225,13 @@ async fn take_part(
 ///
 /// Logs are opened before the broker may serve, and only by metadata that is as new as what the node knew when it stopped. A node whose
 /// vote decides alone has that metadata when it starts, and may serve at once; another one gets it with its registration, fenced.
+/// Either way the controller knows of replicas that have less than they had acknowledged before they may lead.
 async fn enter_cluster(
     starting: &mut Starting,
     (config, dirs, addresses): (&BrokerConfig, &OpenDirs, &Addresses),
     controller: &Controller,
     (applier, applied): (&Applier, &Applied),
-    directories: &Arc<Directories>,
+    (directories, losses): (&Arc<Directories>, &mut mpsc::UnboundedReceiver<FoundLoss>),
 ) -> Result<Option<Registration>, StartError> {
     let alone = controller.votes_alone();
     if alone {
@@ -234,18 +246,32 @@ async fn enter_cluster(
         let incarnation = command.incarnation;
         starting.offload.run(move || begun.begin_life(incarnation)).await?;
         command.log_dirs = directories.online();
+        let lost = found_losses(losses);
+        command.losses = lost.iter().map(|found| found.replica).collect();
         registration =
             Some(join(controller, applied, command, config.quorum.heartbeat_interval, directories.clone()).await?);
+        losses_are_known(lost, starting.offload).await;
     }
     if !alone {
         starting.enter("partitions");
         applier.start(controller.image()).await;
     }
+    if let Some(registration) = &registration {
+        tell_losses(registration, found_losses(losses), starting.offload).await;
+    }
     Ok(registration)
 }
 
-/// Where partitions report what the controller has to decide, and damaged segments.
-type Reports = (mpsc::UnboundedSender<PartitionProposal>, mpsc::UnboundedSender<Damage>);
+/// Where partitions, and what opens them, report what the controller has to decide or know.
+struct Reports {
+    proposals: mpsc::UnboundedSender<PartitionProposal>,
+    /// Damaged segments.
+    damages: mpsc::UnboundedSender<Damage>,
+    /// Replicas that are in another directory than the metadata says.
+    misplaced: mpsc::UnboundedSender<PlacedReplica>,
+    /// Replicas that have less than they had acknowledged.
+    losses: mpsc::UnboundedSender<FoundLoss>,
+}
 
 /// What follows the metadata.
 fn applier(
@@ -253,12 +279,14 @@ fn applier(
     config: &BrokerConfig,
     directories: &Arc<Directories>,
     partitions: &Arc<PartitionRegistry>,
-    (reports, misplaced): (Reports, mpsc::UnboundedSender<PlacedReplica>),
+    reports: Reports,
 ) -> Applier {
+    let Reports { proposals, damages, misplaced, losses } = reports;
     Applier::new(ApplyParts {
-        context: replication::context(starting, config, reports),
+        context: replication::context(starting, config, (proposals, damages)),
         directories: directories.clone(),
         misplaced,
+        losses,
         config: starting.config.clone(),
         partitions: partitions.clone(),
         metrics: starting.metrics.clone(),

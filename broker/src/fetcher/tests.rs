@@ -73,6 +73,7 @@ async fn leader(dir: &Path) -> RunningNode {
         features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: vec![Uuid::from_u128(0x2000)],
         before: Vec::new(),
+        losses: Vec::new(),
         fenced: false,
     };
     let controller = &node.node().controller;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goatq_controller::decide::directories::PlacedReplica;
+use goatq_controller::decide::losses::ShortReplica;
 use goatq_controller::entropy::Entropy;
 use goatq_controller::image::{ConfigResource, MetadataImage, PartitionImage};
 use goatq_protocol::Uuid;
+use goatq_storage::config::Durability;
 use goatq_storage::group_commit::NoListener;
 use goatq_storage::log::Log;
 use goatq_storage::log_dir::{LastShutdown, LogDir, LogRequest, OpenLogError};
@@ -23,21 +25,25 @@ use crate::clock::Clock;
 use crate::config::layers::Dynamic;
 use crate::config::{LiveConfig, TopicConfig};
 use crate::directories::{Directories, Home, ReplicaName};
+use crate::lifecycle::FoundLoss;
 use crate::metrics::Metrics;
 use crate::partition::{Assignment, Partition, PartitionContext, PartitionName, PartitionRegistry};
+use crate::replication::returning::{self, Lack, Opened};
 use crate::threads::offload::Offload;
+
+/// Between two attempts to open what could not be opened for want of descriptors or room.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What it takes to put an image into effect.
 pub(crate) struct ApplyParts {
     /// What partitions share; knows the node's id.
     pub(crate) context: PartitionContext,
-/// Between two attempts to open what could not be opened for want of descriptors or room.
-const AGAIN: Duration = Duration::from_secs(1);
-
     /// Where logs lie.
     pub(crate) directories: Arc<Directories>,
     /// Told of replicas that are in another directory than the metadata says.
     pub(crate) misplaced: UnboundedSender<PlacedReplica>,
+    /// Told of replicas that have less than they had acknowledged.
+    pub(crate) losses: UnboundedSender<FoundLoss>,
     /// Defaults of topics, and where dynamic values of brokers go.
     pub(crate) config: Arc<LiveConfig>,
     /// Open partitions.
@@ -62,12 +68,15 @@ struct Parts {
     context: PartitionContext,
     directories: Arc<Directories>,
     misplaced: UnboundedSender<PlacedReplica>,
+    losses: UnboundedSender<FoundLoss>,
     config: Arc<LiveConfig>,
     partitions: Arc<PartitionRegistry>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     offload: Offload,
     entropy: Mutex<Entropy>,
+    /// Partitions whose logs could not be opened for want of descriptors or room.
+    waiting: Mutex<BTreeSet<PartitionKey>>,
 }
 
 impl Applier {
@@ -75,17 +84,17 @@ impl Applier {
     pub(crate) fn new(parts: ApplyParts) -> Self {
         let (published, _) = watch::channel(Arc::default());
         let parts = Parts {
-    /// Partitions whose logs could not be opened for want of descriptors or room.
-    waiting: Mutex<BTreeSet<PartitionKey>>,
             context: parts.context,
             directories: parts.directories,
             misplaced: parts.misplaced,
+            losses: parts.losses,
             config: parts.config,
             partitions: parts.partitions,
             metrics: parts.metrics,
             clock: parts.clock,
             offload: parts.offload,
             entropy: Mutex::new(parts.entropy),
+            waiting: Mutex::default(),
         };
         Self { parts: Arc::new(parts), published }
     }
@@ -94,7 +103,6 @@ impl Applier {
     pub(crate) fn published(&self) -> watch::Receiver<Arc<MetadataImage>> {
         self.published.subscribe()
     }
-            waiting: Mutex::default(),
 
     /// Puts the first image into effect: what the log directories hold is matched with it. Returns when all partitions
     /// are open.
@@ -109,23 +117,15 @@ impl Applier {
         loop {
             let image = images.borrow_and_update().clone();
             self.advance(image).await;
+            let waits = !self.parts.waiting.lock().is_empty();
             tokio::select! {
                 () = cancel.cancelled() => return,
                 changed = images.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(AGAIN), if waits => self.try_again().await,
             }
         }
     }
 
-    async fn advance(&self, after: Arc<MetadataImage>) {
-            let waits = !self.parts.waiting.lock().is_empty();
-        let before = self.published.borrow().clone();
-        if after.applied_index < before.applied_index {
-            return;
-                () = tokio::time::sleep(AGAIN), if waits => self.try_again().await,
-        }
-        let steps = plan(&before, &after, self.parts.context.node_id);
-        if steps != Plan::default() {
-            let (parts, after) = (self.parts.clone(), after.clone());
     /// Opens what could not be opened before.
     async fn try_again(&self) {
         let image = self.published.borrow().clone();
@@ -137,6 +137,14 @@ impl Applier {
         self.parts.offload.run(work).await;
     }
 
+    async fn advance(&self, after: Arc<MetadataImage>) {
+        let before = self.published.borrow().clone();
+        if after.applied_index < before.applied_index {
+            return;
+        }
+        let steps = plan(&before, &after, self.parts.context.node_id);
+        if steps != Plan::default() {
+            let (parts, after) = (self.parts.clone(), after.clone());
             let work = move || parts.carry_out(steps, &after);
             self.parts.offload.run(work).await;
         }
@@ -350,14 +358,6 @@ impl Parts {
         }
     }
 
-    fn take_in(&self, key: &PartitionKey, config: Arc<TopicConfig>, log: Result<Arc<Log>, OpenLogError>, dir: &LogDir) {
-        match log {
-            Ok(log) => {
-                let name = PartitionName { topic: Arc::from(&*key.topic), topic_id: key.id, index: key.index };
-                let counts = self.metrics.topics.topic(&key.topic);
-                let partition = Partition::new(name, self.context.clone(), log, config, counts);
-                if let Some(known) = dir.high_watermark(&key.topic, key.index) {
-                    partition.remember_committed(known, dir.last_shutdown() == LastShutdown::Unclean);
     /// Partitions that could not be opened and are to be here all the same.
     fn still_waiting(&self, image: &MetadataImage) -> Vec<PartitionKey> {
         let is_assigned = |key: &PartitionKey| {
@@ -369,22 +369,62 @@ impl Parts {
         waiting.iter().cloned().collect()
     }
 
+    fn take_in(&self, key: &PartitionKey, config: Arc<TopicConfig>, log: Result<Arc<Log>, OpenLogError>, dir: &LogDir) {
+        match log {
+            Ok(log) => {
+                self.waiting.lock().remove(key);
+                let name = PartitionName { topic: Arc::from(&*key.topic), topic_id: key.id, index: key.index };
+                let counts = self.metrics.topics.topic(&key.topic);
+                self.check_loss(key, &config, &log, dir);
+                let partition = Partition::new(name, self.context.clone(), log, config, counts);
+                if let Some(known) = dir.high_watermark(&key.topic, key.index) {
+                    partition.remember_committed(known, dir.last_shutdown() == LastShutdown::Unclean);
                 }
                 self.partitions.insert(partition);
             }
-                self.waiting.lock().remove(key);
+            Err(error) if error.may_pass() && !self.waiting.lock().insert(key.clone()) => {
+                tracing::debug!(topic = %key.topic, partition = key.index, %error, "partition is still offline");
+            }
             Err(error) => {
                 tracing::error!(topic = %key.topic, partition = key.index, %error, "partition is offline: its log does not open");
             }
         }
     }
 
+    /// Finds out whether a log has all that it had acknowledged. If not, that is written down before anything else happens to it, and told.
+    fn check_loss(&self, key: &PartitionKey, config: &TopicConfig, log: &Arc<Log>, dir: &LogDir) {
+        let opened = Opened {
+            end: log.log_end_offset(),
+            committed: dir.high_watermark(&key.topic, key.index),
+            loss: log.loss(),
+            after_crash: dir.last_shutdown() == LastShutdown::Unclean,
+            page_cache: config.log.durability == Durability::PageCache,
+        };
+        let noted = match returning::lack(&opened) {
+            None => return self.forget_loss(log),
+            Some(Lack::Until(until)) => log.note_loss(until),
+            Some(Lack::Suspected) => Ok(()),
+        };
+        let certain = log.loss().is_some_and(|loss| loss.until.is_some_and(|until| until > opened.end));
+        tracing::error!(
+            topic = %key.topic, partition = key.index, end = opened.end, loss = ?log.loss(), noted = ?noted.err(), certain,
+            "the log ends before what it had acknowledged: it is damaged, and does not count as in sync"
+        );
+        self.context.counts.short_logs.add(1);
+        let replica = ShortReplica { topic_id: key.id, partition: key.index, certain };
+        // Nobody listens on a node that is no broker, and has no replicas.
+        self.losses.send(FoundLoss { replica, log: log.clone() }).ok();
+    }
+
+    fn forget_loss(&self, log: &Log) {
+        if let Err(error) = log.forget_loss() {
+            tracing::warn!(log = log.name(), %error, "a note could not be removed: the next start tells again that the log is short");
+        }
+    }
+
     fn assign(&self, key: &PartitionKey, image: &MetadataImage) {
         let partition = self.partitions.get_by_id(key.id, key.index);
         let topic = image.topics.by_id(&key.id);
-            Err(error) if error.may_pass() && !self.waiting.lock().insert(key.clone()) => {
-                tracing::debug!(topic = %key.topic, partition = key.index, %error, "partition is still offline");
-            }
         let assigned = topic.and_then(|topic| topic.partition(key.index));
         if let (Some(partition), Some(assigned)) = (partition, assigned) {
             partition.assign(assignment(assigned), self.clock.monotonic());

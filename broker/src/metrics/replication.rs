@@ -29,6 +29,8 @@ pub struct ReplicationCounts {
     pub lost_records: Count,
     /// Logs here that were found damaged and are fetched anew.
     pub healed_logs: Count,
+    /// Logs here that ended before what they had acknowledged when they were opened.
+    pub short_logs: Count,
 }
 
 impl Collector for ReplicationCounts {
@@ -55,6 +57,11 @@ impl Collector for ReplicationCounts {
             ),
             ("goatq_replication_lost_records", "Records that were cut after an unclean election.", &self.lost_records),
             ("goatq_replication_healed_logs", "Damaged logs that are fetched anew.", &self.healed_logs),
+            (
+                "goatq_replication_short_logs",
+                "Logs that ended before what they had acknowledged when they were opened.",
+                &self.short_logs,
+            ),
         ];
         for (name, help, count) in counts {
             Metric::counter(&mut encoder, name, help)?.count(&[], count.get())?;

@@ -181,6 +181,9 @@ impl Partition {
         let (start, end) = (self.log().log_start_offset(), self.log().log_end_offset());
         let lost = end.saturating_sub(offset.max(start));
         let bytes = self.log().size();
+        if offset < high_watermark {
+            self.log().give_up_committed(offset)?;
+        }
         tracing::warn!(
             partition = ?self, from = offset, committed = high_watermark, end, lost,
             "an unclean election: records that its leader lacks are cut here"

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use goatq_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Context, Decision};
+use super::{Command, Context, Decision, losses::ShortReplica};
 use crate::{
     election::{Change, Returning},
     feature::KRAFT_VERSION,
@@ -66,6 +66,9 @@ pub struct RegisterBroker {
     pub log_dirs: Vec<Uuid>,
     /// What each of its directories that is not new says of the processes before this one.
     pub before: Vec<EarlierLives>,
+    /// Replicas that are known to have less than they had acknowledged. A broker whose logs are opened behind its registration says so later
+    /// ([`super::losses::ReportLosses`]), before it may lead.
+    pub losses: Vec<ShortReplica>,
     /// Whether it starts fenced, to be let serve by [`ChangeBroker`] once it has caught up. A node that has the metadata log
     /// itself has caught up when this is answered and may start at once.
     pub fenced: bool,
@@ -149,10 +152,11 @@ impl Command for RegisterBroker {
         let mut records: Vec<MetadataRecord> = vec![self.clone().into_record(epoch).into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
         let alive = |replica: i32| if replica == id { !fenced } else { cx.image.brokers.may_lead(replica) };
-        records.extend(changes(cx, id, |change, topic| {
+        records.extend(changes(cx, id, |change, topic, place| {
+            let lost = self.lost(place);
             let change = match self.returning(cx.image, change.directory(id)) {
-                Some(Returning::Torn) if cx.is_synced(topic) => change.restarted(id, Returning::Complete, others),
-                Some(returning) => change.restarted(id, returning, others),
+                Some(Returning::Torn) if cx.is_synced(topic) => change.restarted(id, lost, others),
+                Some(returning) => change.restarted(id, returning.max(lost), others),
                 None => change.in_directory(id, LOST_DIRECTORY).gone(id, others),
             };
             change.ready(alive).completed(alive)
@@ -220,6 +224,12 @@ impl RegisterBroker {
             Some(lives) if lives.iter().all(|lives| lives.ended_in_order) => Returning::Complete,
             Some(_) => Returning::Torn,
         })
+    }
+
+    /// What a replica comes back with as far as its own log says.
+    fn lost(&self, place: (Uuid, i32)) -> Returning {
+        let short = self.losses.iter().find(|short| (short.topic_id, short.partition) == place);
+        short.map_or(Returning::Complete, ShortReplica::returning)
     }
 
     fn lives(&self, directory: Uuid) -> Option<&EarlierLives> {
@@ -294,9 +304,9 @@ impl Command for ChangeBroker {
             let alive = |replica: i32| {
                 if replica == id { !broker.in_controlled_shutdown } else { cx.image.brokers.may_lead(replica) }
             };
-            records.extend(changes(cx, id, |change, _| change.ready(alive).completed(alive)));
+            records.extend(changes(cx, id, |change, _, _| change.ready(alive).completed(alive)));
         } else {
-            records.extend(changes(cx, id, |change, _| change.gone(id, others).completed(others)));
+            records.extend(changes(cx, id, |change, _, _| change.gone(id, others).completed(others)));
         }
         Decision { records, response: Ok(()) }
     }
@@ -320,16 +330,16 @@ impl Command for UnregisterBroker {
         let mut records: Vec<MetadataRecord> =
             vec![UnregisterBrokerRecord { broker_id: id, broker_epoch: broker.epoch }.into()];
         let others = |replica: i32| replica != id && cx.image.brokers.may_lead(replica);
-        records.extend(changes(cx, id, |change, _| change.gone(id, others).completed(others)));
+        records.extend(changes(cx, id, |change, _, _| change.gone(id, others).completed(others)));
         Decision { records, response: Ok(()) }
     }
 }
 
-/// What changes in the partitions that have a replica on a broker.
+/// What changes in the partitions that have a replica on a broker; `change` is told the topic's name, and which partition it is.
 pub(super) fn changes(
     cx: &Context<'_>,
     broker: i32,
-    change: impl for<'a> Fn(Change<'a>, &str) -> Change<'a>,
+    change: impl for<'a> Fn(Change<'a>, &str, (Uuid, i32)) -> Change<'a>,
 ) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     for topic in cx.image.topics.iter() {
@@ -337,7 +347,8 @@ pub(super) fn changes(
         let mut min_insync = None;
         for (number, partition) in concerned {
             let min_insync = *min_insync.get_or_insert_with(|| cx.min_insync(&topic.name));
-            let record = change(Change::of(partition, min_insync), &topic.name).record(topic.id, number);
+            let change = change(Change::of(partition, min_insync), &topic.name, (topic.id, number));
+            let record = change.record(topic.id, number);
             records.extend(record.map(MetadataRecord::from));
         }
     }

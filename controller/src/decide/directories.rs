@@ -63,7 +63,7 @@ impl Command for ReportDirectories {
         if !lost.is_empty() {
             let id = self.id;
             let alive = |replica: i32| cx.image.brokers.may_lead(replica);
-            records.extend(changes(cx, id, |change, _| change.directories_lost(id, &lost, alive).completed(alive)));
+            records.extend(changes(cx, id, |change, _, _| change.directories_lost(id, &lost, alive).completed(alive)));
         }
         Decision { records, response: Ok(()) }
     }

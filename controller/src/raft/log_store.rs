@@ -62,6 +62,10 @@ impl Checkpoints for NoCheckpoints {
     fn lower_recovery_point(&self, _log: &str, _offset: i64) -> io::Result<()> {
         Ok(())
     }
+
+    fn lower_high_watermark(&self, _log: &str, _offset: i64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How far the log is durable, and the appends that wait for it.
@@ -167,6 +171,8 @@ impl LogStore {
                 "the metadata log ends at {end}, but was durable up to {proven}: entries are lost"
             )));
         }
+        // What the quorum relies on is there; nobody else has to be told.
+        log.forget_loss().map_err(other)?;
         flushing.durable.send_modify(|durable| durable.end = log.durable_end());
         let vote = Mutex::new(state.state().vote);
         Ok(LogStore { shared: Arc::new(Shared { log, flushing, vote }), storage: storage.clone(), state })

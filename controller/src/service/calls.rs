@@ -24,6 +24,7 @@ use crate::{
         directories::AssignDirectories,
         elect_leaders::ElectLeaders,
         features::UpdateFeatures,
+        losses::ReportLosses,
         partitions::CreatePartitions,
         producer_ids::AllocateProducerIds,
         reassign::AlterPartitionReassignments,
@@ -152,7 +153,7 @@ macro_rules! calls {
 
 calls! {
     AllocateProducerIds, AlterConfigs, AlterPartition, AlterPartitionReassignments, AssignDirectories, ChangeBroker, CreatePartitions,
-    CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, UnregisterBroker, UpdateFeatures;
+    CreateTopics, DeleteTopics, ElectLeaders, IncrementalAlterConfigs, RegisterBroker, ReportLosses, UnregisterBroker, UpdateFeatures;
     AddVoter, Announce, BrokerHeartbeat, BrokerReport, Describe, ForgetNode, RemoveVoter, WantHeartbeat
 }
 

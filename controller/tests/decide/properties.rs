@@ -185,6 +185,7 @@ impl World {
             features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
             log_dirs: vec![directory],
             before,
+            losses: Vec::new(),
             fenced,
         });
         assert_eq!(epoch, Ok(next));

@@ -13,6 +13,7 @@ use goatq_controller::{
         directories::{AssignDirectories, PlacedReplica, ReportDirectories},
         elect_leaders::{ElectLeaders, Election},
         features::{FeatureUpdate, UpdateFeatures, UpgradeType},
+        losses::{ReportLosses, ShortReplica},
         partitions::{CreatePartitions, MorePartitions},
         producer_ids::AllocateProducerIds,
         reassign::AlterPartitionReassignments,
@@ -185,6 +186,7 @@ impl World {
                 ids.into_iter().map(|id| self.run(UnregisterBroker { id })).collect()
             }
             "directories" => lines.iter().map(|line| self.directories(line)).collect(),
+            "lost" => lines.iter().map(|line| self.lost(line)).collect(),
             "assign" => lines.iter().map(|line| self.assign(line)).collect(),
             "elect" => self.elect(&case.args, &lines),
             "reassign" => self.reassign(&case.args, &lines),
@@ -316,6 +318,7 @@ impl World {
             features,
             log_dirs,
             before,
+            losses: line.get("lost").map(|names| self.short(names, true)).unwrap_or_default(),
             fenced: line.has("fenced"),
         })
     }
@@ -325,6 +328,23 @@ impl World {
         let epoch = self.image.brokers.get(id).map_or(-1, |broker| broker.epoch);
         let list = |key: &str| line.get(key).map(uuids).unwrap_or_default();
         self.run(ReportDirectories { id, epoch, online: list("online"), cordoned: list("cordoned") })
+    }
+
+    fn lost(&mut self, line: &Line) -> String {
+        let id: i32 = line.first.parse().unwrap();
+        let epoch = self.image.brokers.get(id).map_or(-1, |broker| broker.epoch);
+        let replicas = self.short(line.get("partitions").unwrap(), !line.has("suspected"));
+        self.run(ReportLosses { id, epoch: line.number("epoch", epoch), replicas })
+    }
+
+    /// Replicas of partitions by name, between commas.
+    fn short(&self, names: &str, certain: bool) -> Vec<ShortReplica> {
+        let replica = |name: &str| {
+            let (topic, number) = name.rsplit_once('-').unwrap();
+            let topic_id = self.image.topics.id_of(topic).unwrap_or_default();
+            ShortReplica { topic_id, partition: number.parse().unwrap(), certain }
+        };
+        names.split(',').map(replica).collect()
     }
 
     fn assign(&mut self, line: &Line) -> String {

@@ -147,6 +147,7 @@ fn register(id: i32) -> RegisterBroker {
             .collect(),
         log_dirs: vec![Uuid::from_u128(900 + u128::from(id.unsigned_abs()))],
         before: Vec::new(),
+        losses: Vec::new(),
         fenced: true,
     }
 }

@@ -45,6 +45,7 @@ async fn serve(quorum: &Quorum, node: u64) {
             .collect(),
         log_dirs: vec![Uuid::from_u128(900 + u128::from(node))],
         before: Vec::new(),
+        losses: Vec::new(),
         fenced: true,
     };
     controller.submit(command).await.unwrap().unwrap();

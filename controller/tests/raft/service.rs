@@ -37,6 +37,7 @@ fn broker(incarnation: u128) -> RegisterBroker {
         features: features.iter().map(|(name, range)| (name.clone(), (range.min, range.max))).collect(),
         log_dirs: vec![support::directory_id(1)],
         before: Vec::new(),
+        losses: Vec::new(),
         fenced: false,
     }
 }

@@ -10,6 +10,9 @@ use super::machine::{Disks, End};
 /// What is kept free for what clients do not write (`log.dir.reserve.bytes`).
 pub const RESERVE: u64 = 256 << 10;
 
+/// How often a node ends without order soon after its bits have flipped.
+const ENDS_ROTTEN: f64 = 0.7;
+
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -76,12 +79,14 @@ pub struct Nemesis {
     rng: StdRng,
     machines: i32,
     disks: Disks,
+    /// Bits have just flipped here.
+    rotted: Option<i32>,
 }
 
 impl Nemesis {
     /// Of a world.
     pub fn new(rng: StdRng, machines: i32, disks: Disks) -> Self {
-        Self { rng, machines, disks }
+        Self { rng, machines, disks, rotted: None }
     }
 
     /// There is one machine more.
@@ -104,7 +109,13 @@ impl Nemesis {
             _ => any,
         };
         let other = (node + self.rng.random_range(1..self.machines) - 1) % self.machines + 1;
+        let rotted = self.rotted.take().filter(|_| self.rng.random_bool(ENDS_ROTTEN));
         let fault = match self.rng.random_range(0..21) {
+            // What it finds at its start is not what it had.
+            kind if rotted.is_some() => {
+                let how = if kind % 2 == 0 { End::Kill } else { End::PowerCut };
+                Fault::End(rotted.unwrap_or(node), how)
+            }
             0..=1 => Fault::End(node, End::Kill),
             2..=4 => Fault::End(node, End::PowerCut),
             5 => Fault::EndAll(End::PowerCut),
@@ -118,6 +129,9 @@ impl Nemesis {
             16 => Fault::Jump(node, self.rng.random_range(-10_000_000..10_000_000)),
             _ => self.illness(node),
         };
+        if let Fault::Disk(rotten, Illness::Rot) = fault {
+            self.rotted = Some(rotten);
+        }
         let longest = if self.rng.random_bool(0.2) { 5_000 } else { 1_500 };
         Strike { fault, lasts: Duration::from_millis(self.rng.random_range(20..longest)) }
     }

@@ -338,10 +338,6 @@ impl World {
         if self.is_down(id) {
             return;
         }
-        if self.disks.rotten() == Some(id) {
-            // A scan after such an end takes a flipped bit for the end of the log.
-            return;
-        }
         let Some(how) = (if self.page_cache { self.worn.bears(id, how) } else { Some(how) }) else { return };
         self.note(&format!("{} ends: {how:?}", machine.host));
         // First the disk: what tasks write while they are dropped is too late.

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     OpenOptions, files,
+    loss::{self, Loss},
     recovery::{self, Recovered},
     replay,
     state::State,
@@ -37,10 +38,18 @@ pub(super) struct Inventory {
     pub(super) txns: BTreeSet<i64>,
     /// Offsets of producer snapshots.
     pub(super) snapshots: BTreeSet<i64>,
+    /// What earlier starts could not keep, and nobody was told of.
+    pub(super) loss: Option<Loss>,
 }
 
-/// Names of files with their lengths.
-type Names = Vec<(FileName, u64)>;
+/// What the directory of a log lists.
+#[derive(Debug, Default)]
+struct Names {
+    /// Files of the log, with their lengths.
+    files: Vec<(FileName, u64)>,
+    /// There is a note of a loss.
+    has_loss: bool,
+}
 
 /// Files to be synced before anybody hears of a log.
 pub(crate) type Unsynced = Vec<Arc<dyn DiskFile>>;
@@ -86,8 +95,10 @@ impl Loader<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             entries => entries?,
         };
+        let has_loss = entries.iter().any(|entry| entry.name == loss::FILE_NAME);
         let files = entries.into_iter().filter(|entry| !entry.is_dir);
-        Ok(Some(files.filter_map(|entry| Some((FileName::parse(&entry.name)?, entry.len))).collect()))
+        let files = files.filter_map(|entry| Some((FileName::parse(&entry.name)?, entry.len))).collect();
+        Ok(Some(Names { files, has_loss }))
     }
 
     /// Makes the directory when it is missing, and sees to it that it belongs to the topic. What is in it.
@@ -106,7 +117,7 @@ impl Loader<'_> {
     }
 
     /// Removes leftovers among what the directory holds, and takes over what compaction had finished.
-    fn inventory(&self, mut names: Names) -> Result<Inventory, OpenError> {
+    fn inventory(&self, Names { files: mut names, has_loss }: Names) -> Result<Inventory, OpenError> {
         let found = names.len();
         let leftover = |name: &FileName| matches!(name.suffix, Suffix::Deleted | Suffix::Cleaned | Suffix::Tmp);
         for (name, _) in names.iter().filter(|(name, _)| leftover(name)) {
@@ -125,9 +136,12 @@ impl Loader<'_> {
         let mut changed = names.len() != found;
         for base_offset in complete {
             self.take_over(base_offset)?;
-            names = self.names()?.unwrap_or_default();
+            names = self.names()?.unwrap_or_default().files;
         }
         let mut inventory = Inventory::default();
+        if has_loss {
+            inventory.loss = loss::read(self.disk(), self.dir())?;
+        }
         for (name, len) in names.iter().filter(|(name, _)| name.suffix == Suffix::None) {
             match name.kind {
                 FileKind::Log => drop(inventory.segments.insert(name.base_offset, *len)),
@@ -177,12 +191,12 @@ pub(super) fn load(
     options: OpenOptions,
     known: &Known,
     now_ms: i64,
-) -> Result<(State, Unsynced), OpenError> {
+) -> Result<(State, Unsynced, Option<Loss>), OpenError> {
     let loader = Loader { resources, options: &options, now_ms };
     let names = loader.make_dir(known)?;
     let mut inventory = loader.inventory(names)?;
     let recovered = recovery::recover(&loader, &mut inventory, known)?;
-    let Recovered { sealed, writer, end, syncs, .. } = recovered;
+    let Recovered { sealed, writer, end, syncs, loss, .. } = recovered;
     let first = sealed.keys().next().copied().unwrap_or(writer.segment.base_offset);
     let mut state = State {
         config: Arc::new(options.config.clone()),
@@ -220,5 +234,5 @@ pub(super) fn load(
     };
     replay::rebuild_producers(&loader, &mut state)?;
     state.epochs.truncate_start(first);
-    Ok((state, syncs.files))
+    Ok((state, syncs.files, loss))
 }

@@ -6,6 +6,8 @@
 //! - Damage before the recovery point is bit rot: it stays where it is, readers of it get an error, and what lies behind it is kept.
 //!   The same goes for everything when the recovery point is not known.
 //!
+//! Where that cuts off more than an append that nobody was told of, it is noted first ([`super::loss`]).
+//!
 //! What is kept is synced before anybody hears of it, unless it is proven; what has to be is collected in [`Syncs`], so that the files of
 //! many logs can be synced together.
 
@@ -16,6 +18,7 @@ use goatq_protocol::record::BATCH_HEADER_LEN;
 use super::{
     epochs::Epochs,
     files,
+    loss::Loss,
     open::{Inventory, Known, Loader, Unsynced},
 };
 use crate::{
@@ -61,6 +64,8 @@ pub(super) struct Recovered {
     /// Bytes that the scan looked at.
     pub(super) unproven_bytes: u64,
     pub(super) syncs: Syncs,
+    /// What could not be kept.
+    pub(super) loss: Option<Loss>,
 }
 
 /// How much of a segment is believed.
@@ -224,6 +229,12 @@ impl Loader<'_> {
         Ok(true)
     }
 
+    /// Whether there is anything in a segment that is about to be dropped.
+    fn has_batches(&self, inventory: &Inventory, base_offset: i64) -> Result<bool, OpenError> {
+        let file = self.segment(inventory, base_offset, 0).log.get()?;
+        self.has_batch_behind(file, base_offset, 0, base_offset)
+    }
+
     /// Removes the files of a segment.
     fn drop_segment(&self, inventory: &mut Inventory, base_offset: i64) -> Result<(), OpenError> {
         let segment = self.segment(inventory, base_offset, 0);
@@ -307,7 +318,7 @@ fn follows(loader: &Loader<'_>, base_offset: i64, end: i64) -> bool {
 /// Brings the segments of a directory in order.
 pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory, known: &Known) -> Result<Recovered, OpenError> {
     let mut epochs = read_epochs(loader, inventory)?;
-    let mut kept = Kept::default();
+    let mut kept = Kept { loss: inventory.loss, ..Kept::default() };
     let Some(touched) = first_touched(loader, inventory) else {
         let start = loader.options.log_start_offset;
         kept.renamed = true;
@@ -322,6 +333,13 @@ pub(super) fn recover(loader: &Loader<'_>, inventory: &mut Inventory, known: &Kn
         if let Some(before) = &last
             && (before.cut || !follows(loader, *base, before.end))
         {
+            if rest[index..]
+                .iter()
+                .map(|(base, _)| loader.has_batches(inventory, *base))
+                .any(|has| !matches!(has, Ok(false)))
+            {
+                loader.note_loss(&mut kept.loss, Loss::default())?;
+            }
             for (base, _) in rest[index..].iter().rev() {
                 tracing::warn!(dir = %loader.dir().display(), base, "a segment behind the end of the log is dropped");
                 loader.drop_segment(inventory, *base)?;
@@ -361,6 +379,8 @@ struct Kept {
     files: Vec<Arc<dyn DiskFile>>,
     /// Files came or went that the directory may not know durably.
     renamed: bool,
+    /// What could not be kept.
+    loss: Option<Loss>,
 }
 
 impl Kept {
@@ -392,6 +412,9 @@ fn end_of_log(
     let (file, size) = (segment.log.get()?, last.writer.size());
     let longer = file.len()? != size;
     if longer {
+        if loader.has_batch_behind(file.clone(), segment.base_offset, size, last.end)? {
+            loader.note_loss(&mut kept.loss, Loss::default())?;
+        }
         file.truncate(size)?;
     }
     if last.reindexed {
@@ -416,8 +439,11 @@ fn finish(
         for segment in kept.sealed.values().rev().chain(std::iter::once(&writer.segment)) {
             segment.remove()?;
         }
-        (kept, end) = (Kept { renamed: true, ..Kept::default() }, start);
+        (kept, end) = (Kept { renamed: true, loss: kept.loss, ..Kept::default() }, start);
         writer = loader.begin_at(start)?;
+    }
+    if let Some(point) = loader.options.recovery_point.filter(|point| *point > end) {
+        loader.note_loss(&mut kept.loss, Loss { until: Some(point) })?;
     }
     let known = epochs.entries().len();
     epochs.truncate_end(end);
@@ -434,7 +460,7 @@ fn finish(
     if kept.renamed || !named {
         kept.files.push(loader.disk().open_dir(loader.dir())?);
     }
-    let Kept { sealed, unproven, unproven_bytes, files, .. } = kept;
+    let Kept { sealed, unproven, unproven_bytes, files, loss, .. } = kept;
     let syncs = Syncs { files, unsettled: !news };
-    Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes, syncs })
+    Ok(Recovered { sealed, writer, end, epochs, unproven, unproven_bytes, syncs, loss })
 }

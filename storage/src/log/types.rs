@@ -91,6 +91,10 @@ pub trait Checkpoints: Send + Sync + std::fmt::Debug {
     /// Called before a truncation changes any file: what is appended after it is unproven again, so the remembered point
     /// must not cover it.
     fn lower_recovery_point(&self, log: &str, offset: i64) -> std::io::Result<()>;
+
+    /// Lowers what is remembered to be committed of a log to at most `offset`, durably when it returns: what was committed is about to be
+    /// given up, and the next start must not look for it.
+    fn lower_high_watermark(&self, log: &str, offset: i64) -> std::io::Result<()>;
 }
 
 /// What opening a log needs to know.

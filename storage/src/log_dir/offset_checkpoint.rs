@@ -300,4 +300,13 @@ impl Checkpoints for OffsetCheckpoints {
         }
         Ok(())
     }
+
+    fn lower_high_watermark(&self, log: &str, offset: i64) -> io::Result<()> {
+        let table = &mut self.tables.lock().high_watermarks;
+        if let Some(known) = table.now.get_mut(log) {
+            *known = (*known).min(offset);
+        }
+        let is_above = table.on_disk.get(log).is_some_and(|known| *known > offset);
+        if is_above { self.write_table(table) } else { Ok(()) }
+    }
 }

@@ -186,7 +186,15 @@ impl Cursor {
 
     /// Looks for the next whole batch behind damage, byte by byte. The cursor then stands before it; false when there is none.
     pub(crate) async fn resync(&mut self) -> io::Result<bool> {
-        let mut at = self.position + 1;
+        self.resync_from(self.position + 1).await
+    }
+
+    /// The same, from where the cursor stands.
+    pub(crate) async fn resync_here(&mut self) -> io::Result<bool> {
+        self.resync_from(self.position).await
+    }
+
+    async fn resync_from(&mut self, mut at: u64) -> io::Result<bool> {
         while at + HEADER_LEN <= self.end {
             let Ok(candidate) = self.plausible(at).await else { return Ok(false) };
             if let Some(found) = candidate {
