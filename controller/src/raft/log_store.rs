@@ -16,7 +16,9 @@ use bytes::{Bytes, BytesMut};
 use goatq_protocol::{Uuid, record};
 use goatq_storage::{
     config::{CleanupPolicy, Durability, LogConfig},
+    error::{AppendError, LogError},
     group_commit::DurableListener,
+    io::is_refusal,
     log::{AppendOptions, Checkpoints, Log, OpenOptions, Origin},
 };
 use openraft::{
@@ -142,6 +144,23 @@ fn other(error: impl fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
 
+/// The error of the disk, where it is one.
+fn append_error(error: AppendError) -> io::Error {
+    match error {
+        AppendError::OutOfSpace => io::Error::new(io::ErrorKind::StorageFull, error.to_string()),
+        AppendError::Io(error) => error,
+        error => other(error),
+    }
+}
+
+/// As [`append_error`].
+fn log_error(error: LogError) -> io::Error {
+    match error {
+        LogError::Io(error) => error,
+        error => other(error),
+    }
+}
+
 impl LogStore {
     /// Opens the log and the state of the quorum, makes them when there are none. Blocks.
     pub fn open(storage: &MetadataStorage, node_id: u32, directory_id: Uuid) -> io::Result<LogStore> {
@@ -220,10 +239,11 @@ impl LogStore {
         self.poisoned(saved)
     }
 
-    /// After a failed write nothing in the directory can be trusted any more.
+    /// After a failed write nothing in the directory can be trusted any more, and without room the quorum cannot be told the truth.
     fn poisoned<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
-            self.storage.commit.health().poison(&format!("metadata log: {error}"));
+            let (health, reason) = (self.storage.commit.health(), format!("metadata log: {error}"));
+            if is_refusal(error) { health.give_up(&reason) } else { health.poison(&reason) }
         }
         result
     }
@@ -252,13 +272,13 @@ impl LogStore {
             if log.log_start_offset() != log.log_end_offset() {
                 return Err(other(format!("entry {first} would leave a hole behind {}", log.log_end_offset())));
             }
-            log.truncate_fully_and_start_at(first).map_err(other)?;
+            log.truncate_fully_and_start_at(first).map_err(log_error)?;
         }
         let batches = entries.iter().map(entry::encode).collect::<Result<Vec<_>, _>>().map_err(other)?;
         // Registered first: the sync may be done before the append returns.
         self.shared.flushing.waiting.lock().push_back((end, callback));
         let options = AppendOptions { leader_epoch: 0, origin: Origin::Replication, now_ms: 0 };
-        log.append(batches, options).map(|_| ()).map_err(other)
+        log.append(batches, options).map(|_| ()).map_err(append_error)
     }
 }
 
@@ -321,8 +341,8 @@ impl RaftLogStorage<MetadataRaft> for LogStore {
         self.save(QuorumState { proven, ..*self.state.state() }).await?;
         let cut = self
             .blocking(move |log| match end <= log.log_start_offset() {
-                true => log.truncate_fully_and_start_at(log.log_start_offset()).map_err(other),
-                false if end < log.log_end_offset() => log.truncate_to(end).map_err(other),
+                true => log.truncate_fully_and_start_at(log.log_start_offset()).map_err(log_error),
+                false if end < log.log_end_offset() => log.truncate_to(end).map_err(log_error),
                 false => Ok(()),
             })
             .await;
@@ -343,11 +363,11 @@ impl RaftLogStorage<MetadataRaft> for LogStore {
         let purged = self
             .blocking(move |log| {
                 if start >= log.log_end_offset() {
-                    return log.truncate_fully_and_start_at(start).map_err(other);
+                    return log.truncate_fully_and_start_at(start).map_err(log_error);
                 }
-                log.advance_start_offset(start, log.log_end_offset()).map_err(other)?;
-                log.retain(0, log.log_end_offset()).map_err(other)?;
-                log.purge(0).map(|_| ()).map_err(other)
+                log.advance_start_offset(start, log.log_end_offset()).map_err(log_error)?;
+                log.retain(0, log.log_end_offset()).map_err(log_error)?;
+                log.purge(0).map(|_| ()).map_err(log_error)
             })
             .await;
         self.poisoned(purged)?;

@@ -1,6 +1,6 @@
 //! The running controller of a quorum of one: start, work, restart, crash, faults.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use crate::support::{self, AnyConfig, sim_storage, single};
 use goatq_controller::{
@@ -16,9 +16,12 @@ use goatq_controller::{
     service::{ClusterConfig, QuorumTiming, StartError, SubmitError},
 };
 use goatq_protocol::Uuid;
-use goatq_storage::io::{
-    Disk,
-    sim::{Fault, SimDisk},
+use goatq_storage::{
+    io::{
+        Disk,
+        sim::{Fault, SimDisk},
+    },
+    log_dir::health::POISON_MARKER,
 };
 
 async fn start(disk: &SimDisk, config: ClusterConfig) -> Result<Controller, StartError> {
@@ -284,6 +287,26 @@ async fn a_failed_sync_stops_the_controller() {
     // What was answered before is there.
     let controller = start(&disk.crash(), single(2)).await.unwrap();
     assert!(controller.image().topics.len() >= 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_controller_until_there_is_room() {
+    let disk = SimDisk::new(1);
+    let controller = with_three_topics(&disk).await;
+    disk.set_capacity(disk.used());
+    let mut made = 0;
+    while create(&controller, &format!("d{made}")).await.is_ok() {
+        made += 1;
+        assert!(made < 10_000, "there is still room");
+    }
+    assert!(controller.status().failure.is_some());
+    // The disk is only full: with room again, even before the process has ended, the next one starts, and nobody has to tidy up.
+    disk.set_capacity(1 << 40);
+    controller.shutdown().await;
+    assert!(!disk.exists(&Path::new("/data").join(POISON_MARKER)).unwrap());
+    let controller = start(&disk.restart(), single(2)).await.unwrap();
+    assert!(controller.image().topics.len() >= 3 + made);
+    assert!(create(&controller, "e").await.unwrap());
 }
 
 /// Syncs are what a start and a change cost: none more than needed.

@@ -42,6 +42,11 @@ impl Trouble {
     pub(super) fn excuses_end(self) -> bool {
         matches!(self, Self::Failing | Self::Failed)
     }
+
+    /// Whether a node need not go on for this reason: on a full disk only when not even the reserve is left for its metadata log.
+    pub(super) fn excuses(self, reason: &str) -> bool {
+        self.excuses_end() || (self == Self::Full && reason.ends_with("metadata log: there is no room on the disk"))
+    }
 }
 
 impl State {

@@ -142,7 +142,7 @@ impl Machine {
         tokio::select! {
             biased;
             failure = health.failure() => {
-                anyhow::ensure!(self.trouble().excuses_end(), "{} cannot go on: {failure}", self.host);
+                anyhow::ensure!(self.trouble().excuses(&failure), "{} cannot go on: {failure}", self.host);
             }
             () = self.stop.notified() => {}
         }

@@ -54,13 +54,21 @@ impl Reserve {
     }
 }
 
+/// Why nothing is written to a directory any more.
+#[derive(Debug)]
+struct Stop {
+    reason: String,
+    /// What is on the disk cannot be trusted either.
+    is_damage: bool,
+}
+
 /// The state of one log directory, shared by its logs, its group commit and the broker.
 #[derive(Debug)]
 pub struct DirHealth {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     reserve: Reserve,
-    poisoned: OnceLock<String>,
+    stopped: OnceLock<Stop>,
     had_room: AtomicBool,
     appended: AtomicU64,
     check_interval: AtomicU64,
@@ -74,7 +82,7 @@ impl DirHealth {
             disk,
             path: path.to_owned(),
             reserve,
-            poisoned: OnceLock::new(),
+            stopped: OnceLock::new(),
             had_room: AtomicBool::new(true),
             appended: AtomicU64::new(0),
             // The first append looks at once and learns how often is often enough.
@@ -88,21 +96,32 @@ impl DirHealth {
         &self.path
     }
 
-    /// Whether a write or sync failed here. Then nothing is acknowledged any more until the process is started on a repaired or
+    /// Whether a write or sync failed here, or one that had to be was refused. Then nothing is acknowledged any more until the process is started on a repaired or
     /// replaced directory.
     pub fn is_poisoned(&self) -> bool {
-        self.poisoned.get().is_some()
+        self.stopped.get().is_some()
     }
 
     /// Why the directory is poisoned.
     pub fn poison_reason(&self) -> Option<&str> {
-        self.poisoned.get().map(String::as_str)
+        self.stopped.get().map(|stop| stop.reason.as_str())
     }
 
     /// Stops the directory for good: a write or sync failed. The first reason stays. Returns at once; the group-commit loop tells
     /// the logs and leaves a marker on the disk.
     pub fn poison(&self, reason: &str) {
-        if self.poisoned.set(reason.to_owned()).is_ok() {
+        self.stop(Stop { reason: reason.to_owned(), is_damage: true });
+    }
+
+    /// Stops the directory for the rest of the process: what cannot be left out was refused for want of room or of descriptors. What is on the
+    /// disk is whole, so there is no marker, and the next start goes on with it.
+    pub fn give_up(&self, reason: &str) {
+        self.stop(Stop { reason: reason.to_owned(), is_damage: false });
+    }
+
+    fn stop(&self, stop: Stop) {
+        let reason = stop.reason.clone();
+        if self.stopped.set(stop).is_ok() {
             tracing::error!(dir = %self.path.display(), reason, "log directory failed: nothing is written to it any more");
             self.wake();
         }
@@ -145,9 +164,9 @@ impl DirHealth {
         Ok(space)
     }
 
-    /// Leaves the marker for the next start, as well as the failing disk allows.
+    /// Leaves the marker for the next start, as well as the failing disk allows, if the directory is damaged.
     pub(crate) async fn leave_marker(&self) {
-        let Some(reason) = self.poison_reason() else { return };
+        let Some(Stop { reason, is_damage: true }) = self.stopped.get() else { return };
         let marker = self.path.join(POISON_MARKER);
         let written: io::Result<[IoFuture<()>; 2]> = (|| {
             let file = self.disk.open(&marker, OpenMode::Create)?;
