@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use goatq_controller::decide::directories::PlacedReplica;
 use goatq_controller::entropy::Entropy;
-use goatq_controller::planted::Planted;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::start::Starting;
 use crate::config::{BrokerConfig, LiveConfig};
@@ -46,13 +44,12 @@ pub(super) fn context(
 
 /// Starts the tasks of replication.
 pub(super) fn start(
+    starting: &Starting,
     node: &Arc<Node>,
     (proposed, damaged): (UnboundedReceiver<PartitionProposal>, UnboundedReceiver<Damage>),
-    planted: Option<Planted>,
-    tracker: &TaskTracker,
-    cancel: &CancellationToken,
 ) {
-    let in_sync = InSync::new(node, node.config.current().replication.max_lag, planted);
+    let (tracker, cancel) = (&starting.tracker, &starting.cancel);
+    let in_sync = InSync::new(node, node.config.current().replication.max_lag, starting.planted);
     tracker.spawn(in_sync.run(proposed, cancel.clone()));
     let peers = peers(node);
     tracker.spawn(fetchers(node, peers.clone()).run(cancel.clone()));

@@ -159,12 +159,8 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
     let workers = Arc::new(options.workers);
     let peers = serve_peers(&starting, &fixed, &dirs, &controller, &mut bound, &workers);
     let partitions = Arc::new(PartitionRegistry::default());
-    let (proposals, proposed) = mpsc::unbounded_channel();
-    let (damages, damaged) = mpsc::unbounded_channel();
+    let (reports, mut reported) = Reports::new();
     let directories = Arc::new(Directories::new(dirs.data.clone(), dirs.failed.clone(), starting.config.clone()));
-    let (homes, misplaced) = mpsc::unbounded_channel();
-    let (losses, mut lost) = mpsc::unbounded_channel();
-    let reports = Reports { proposals, damages, misplaced: homes.clone(), losses };
     let applier = applier(&mut starting, &fixed, &directories, &partitions, reports);
     let applied = Applied::new(applier.published());
     let registration = enter_cluster(
@@ -172,18 +168,18 @@ async fn start_all(options: NodeOptions, cancel: CancellationToken) -> Result<Ru
         (&fixed, &dirs, &addresses),
         &controller,
         (&applier, &applied),
-        (&directories, &mut lost),
+        (&directories, &mut reported.losses),
     )
     .await?;
     starting.tracker.spawn(applier.run(controller.watch(), starting.cancel.clone()));
     applied.until(controller.image().applied_index).await;
     let node = node(&mut starting, directories, controller, partitions, applied, options.loggers);
     observe(&starting, &node, &dirs);
-    replication::start(&node, (proposed, damaged), starting.planted, &starting.tracker, &starting.cancel);
-    replication::start_moves(&mut starting, &node, homes);
+    replication::start(&starting, &node, (reported.proposals, reported.damages));
+    replication::start_moves(&mut starting, &node, reported.homes);
     let servers = serve(&starting, &node, bound, peers, workers);
     if let Some(registration) = &registration {
-        take_part(&starting, &node, registration, (misplaced, lost)).await;
+        take_part(&starting, &node, registration, (reported.misplaced, reported.losses)).await;
     }
     starting.health.enter(Phase::Serving);
     Ok(RunningNode {
@@ -271,6 +267,27 @@ struct Reports {
     misplaced: mpsc::UnboundedSender<PlacedReplica>,
     /// Replicas that have less than they had acknowledged.
     losses: mpsc::UnboundedSender<FoundLoss>,
+}
+
+/// Who hears of it.
+struct Reported {
+    proposals: mpsc::UnboundedReceiver<PartitionProposal>,
+    damages: mpsc::UnboundedReceiver<Damage>,
+    misplaced: mpsc::UnboundedReceiver<PlacedReplica>,
+    /// Who moves replicas reports them as misplaced, too.
+    homes: mpsc::UnboundedSender<PlacedReplica>,
+    losses: mpsc::UnboundedReceiver<FoundLoss>,
+}
+
+impl Reports {
+    fn new() -> (Reports, Reported) {
+        let (proposals, proposed) = mpsc::unbounded_channel();
+        let (damages, damaged) = mpsc::unbounded_channel();
+        let (homes, misplaced) = mpsc::unbounded_channel();
+        let (losses, lost) = mpsc::unbounded_channel();
+        let reports = Reports { proposals, damages, misplaced: homes.clone(), losses };
+        (reports, Reported { proposals: proposed, damages: damaged, misplaced, homes, losses: lost })
+    }
 }
 
 /// What follows the metadata.
