@@ -61,9 +61,9 @@ impl InSync {
         }
     }
 
-    /// Six times in `replica.lag.time.max.ms` leaders look for who lags, and whether their own disk does.
+    /// Twelve times in `replica.lag.time.max.ms` leaders look for who lags, and whose disk is slow.
     async fn remind(&self) {
-        let mut ticks = interval((self.max_lag / 6).max(Duration::from_millis(1)));
+        let mut ticks = interval((self.max_lag / 12).max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

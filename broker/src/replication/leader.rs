@@ -8,8 +8,10 @@
 //!
 //! **ISR.** A replica that has not caught up for `replica.lag.time.max.ms` leaves; one that has reached the high watermark and the
 //! begin of this leader's epoch joins, if the controller would have it: not fenced, not stopping, and the same process that fetched
-//! (KIP-903). Both are proposals: what counts is what the controller answers. See `isr.rs`. A leader whose own disk takes a quarter of
-//! that time for what the others have synced leaves, too, if they can do without it: then one of them leads.
+//! (KIP-903). Both are proposals: what counts is what the controller answers. See `isr.rs`. Who alone holds up all others leaves sooner, if
+//! they are enough: a replica, the leader or a follower, that takes a quarter of that time to sync what all others in sync have. Where it is
+//! the leader, one of them leads then. The high watermark waits for nobody to join who takes a fifteenth of that time to catch up:
+//! who left because of a slow disk would hold up the others all the same.
 //!
 //! A leader lives for one leader epoch. Whoever is deposed drops it, and with it everybody who waits for it.
 
@@ -179,12 +181,23 @@ pub struct Leader {
     max_lag: Duration,
     followers: BTreeMap<i32, Follower>,
     isr: IsrState,
-    /// All others in sync had synced up to here then, and this node had not.
-    behind: Option<(i64, Duration)>,
+    /// Who held up all others when that was looked at last.
+    behind: Option<Behind>,
 }
 
-/// In this part of `replica.lag.time.max.ms` a leader syncs what all others have synced, or gives up.
+/// A replica in sync that has not synced what all others in sync have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Behind {
+    node: i32,
+    /// The others had synced up to here.
+    goal: i64,
+    since: Duration,
+}
+
+/// In this part of `replica.lag.time.max.ms` a replica syncs what all others in sync have synced, or leaves.
 const SLOW: u32 = 4;
+/// In this part of it a replica that is to join catches up, or is not waited for.
+const JOINS: u32 = 15;
 
 impl Leader {
     /// Becomes leader of `replicas`, whose ends are unknown until they fetch.
@@ -322,7 +335,7 @@ impl Leader {
         follower.on_fetch(fetch, log_end, now);
         let outside = !self.isr.contains(fetch.node);
         let eligible = follower.is_eligible(standing);
-        follower.joining = outside && eligible && follower.keeps_up(log_end, self.max_lag, now);
+        follower.joining = outside && eligible && follower.keeps_up(log_end, self.max_lag / JOINS, now);
         let high_watermark = self.advance();
         let caught_up = fetch.offset >= self.high_watermark && fetch.offset >= self.epoch_start;
         let joins = outside && eligible && caught_up && !self.isr.is_pending();
@@ -337,7 +350,8 @@ impl Leader {
     /// Time has passed: who lags leaves. To be called several times in `replica.lag.time.max.ms`.
     pub fn on_tick(&mut self, log_end: i64, standing: impl Fn(i32) -> Option<Standing>, now: Duration) -> Effects {
         for (id, follower) in &mut self.followers {
-            let waited_for = follower.is_eligible(standing(*id)) && follower.keeps_up(log_end, self.max_lag, now);
+            let waited_for =
+                follower.is_eligible(standing(*id)) && follower.keeps_up(log_end, self.max_lag / JOINS, now);
             follower.joining &= waited_for;
         }
         let lags = |id: &i32| {
@@ -345,31 +359,43 @@ impl Leader {
             follower.is_some_and(|follower| !follower.keeps_up(log_end, self.max_lag, now))
         };
         let (mut out, mut left): (Vec<i32>, Vec<i32>) = self.isr.committed().iter().partition(|id| lags(id));
-        if self.is_slow(&left, now) && left.iter().all(|id| self.may_follow_alone(*id, standing(*id))) {
-            out.extend(left.extract_if(.., |id| *id == self.node));
+        let slow = self.slow(&left, now);
+        let others_can = |slow: &i32| left.iter().all(|id| id == slow || self.may_lead(*id, standing(*id)));
+        if let Some(slow) = slow.filter(others_can) {
+            out.extend(left.extract_if(.., |id| *id == slow));
         }
         let proposal = (!out.is_empty() && !self.isr.is_pending()).then(|| self.propose(&left, None));
         Effects { high_watermark: self.advance(), proposal }
     }
 
-    /// Whether this node's disk has not taken for long what those of all others in sync have, and there are enough of them.
-    fn is_slow(&mut self, in_sync: &[i32], now: Duration) -> bool {
-        let others = in_sync.iter().filter(|id| **id != self.node);
-        let ends: Vec<i64> =
-            others.map(|id| self.followers.get(id).and_then(|follower| follower.end).unwrap_or(-1)).collect();
-        let end =
-            ends.iter().min().copied().filter(|end| *end > self.durable_end && ends.len() >= self.needed_in_sync());
-        match (self.behind.filter(|(goal, _)| *goal > self.durable_end), end) {
-            (Some((_, since)), Some(_)) => now.saturating_sub(since) >= self.max_lag / SLOW,
-            (_, end) => {
-                self.behind = end.map(|end| (end, now));
-                false
+    /// The replica in sync that has not synced for long what all others in sync have, if those are enough.
+    fn slow(&mut self, in_sync: &[i32], now: Duration) -> Option<i32> {
+        let mut ends: Vec<(i64, i32)> = in_sync.iter().map(|id| (self.synced(*id), *id)).collect();
+        ends.sort_unstable();
+        let [(end, node), (goal, _), ..] = ends[..] else {
+            self.behind = None;
+            return None;
+        };
+        let alone = end < goal && ends.len() > self.needed_in_sync();
+        match self.behind.filter(|behind| alone && behind.node == node && behind.goal > end) {
+            Some(behind) => (now.saturating_sub(behind.since) >= self.max_lag / SLOW).then_some(node),
+            None => {
+                self.behind = alone.then_some(Behind { node, goal, since: now });
+                None
             }
         }
     }
 
-    /// Whether a replica can do without this node: it is this node, or one that may be in sync.
-    fn may_follow_alone(&self, id: i32, standing: Option<Standing>) -> bool {
+    /// How far a replica is known to have synced.
+    fn synced(&self, id: i32) -> i64 {
+        if id == self.node {
+            return self.durable_end;
+        }
+        self.followers.get(&id).and_then(|follower| follower.end).unwrap_or(-1)
+    }
+
+    /// Whether a replica may lead, as far as this node knows.
+    fn may_lead(&self, id: i32, standing: Option<Standing>) -> bool {
         id == self.node || self.followers.get(&id).is_some_and(|follower| follower.is_eligible(standing))
     }
 

@@ -56,6 +56,41 @@ fn a_leader_whose_disk_is_slow_leaves_it_to_the_others() {
 }
 
 #[test]
+fn a_follower_whose_disk_is_slow_does_not_hold_up_the_others() {
+    let mut leader = leader(&[1, 2, 3]);
+    let at = |seconds| NOW + Duration::from_secs(seconds);
+    leader.on_durable(20);
+    drop(leader.on_fetch(fetch(2, 20), 20, KNOWN, at(1)));
+    drop(leader.on_fetch(fetch(3, 15), 20, KNOWN, at(1)));
+    assert_eq!(leader.on_tick(20, |_| KNOWN, at(2)).proposal, None);
+    // Another one is as slow: nobody is alone.
+    leader.on_durable(30);
+    drop(leader.on_fetch(fetch(3, 20), 30, KNOWN, at(6)));
+    assert_eq!(leader.on_tick(30, |_| KNOWN, at(10)).proposal, None);
+    drop(leader.on_fetch(fetch(2, 30), 30, KNOWN, at(11)));
+    assert_eq!(leader.on_tick(30, |_| KNOWN, at(12)).proposal, None);
+    assert_eq!(leader.on_tick(30, |_| KNOWN, at(19)).proposal, None);
+    let asked = leader.on_tick(30, |_| KNOWN, at(20)).proposal.expect("seven and a half seconds are over");
+    assert_eq!(asked.isr, [(1, UNKNOWN_EPOCH), (2, 5)]);
+    assert_eq!(leader.high_watermark(), 20);
+    let left = IsrAnswer::Altered { partition_epoch: 1, isr: vec![1, 2] };
+    assert_eq!(leader.on_isr_answer(&asked, left).high_watermark, Some(30));
+    // While it is slow it is not waited for: after eight seconds it is where the log ended when it asked.
+    leader.on_durable(40);
+    drop(leader.on_fetch(fetch(2, 40), 40, KNOWN, at(21)));
+    drop(leader.on_fetch(fetch(3, 30), 40, KNOWN, at(21)));
+    assert_eq!(leader.high_watermark(), 40);
+    leader.on_durable(50);
+    drop(leader.on_fetch(fetch(2, 50), 50, KNOWN, at(29)));
+    assert_eq!(leader.on_fetch(fetch(3, 40), 50, KNOWN, at(29)).map(|effects| effects.proposal), Ok(None));
+    assert_eq!(leader.high_watermark(), 50);
+    // When it takes less than two it is.
+    leader.on_durable(60);
+    assert_eq!(leader.on_fetch(fetch(3, 50), 60, KNOWN, at(30)).map(|effects| effects.proposal.is_some()), Ok(true));
+    assert_eq!(leader.on_fetch(fetch(2, 60), 60, KNOWN, at(30)).map(|effects| effects.high_watermark), Ok(None));
+}
+
+#[test]
 fn a_slow_leader_stays_where_others_are_too_few() {
     let at = |seconds| NOW + Duration::from_secs(seconds);
     let mut leader = leader(&[1, 2, 3]);
