@@ -90,3 +90,31 @@ fn damaged_segments_are_fetched_again() {
     ledger.read_all(read_all(&config, TOPIC, PARTITIONS).unwrap()).unwrap();
     replicas_are_equal(&mut cluster);
 }
+
+/// Where the process is killed as well, recovery takes the damage for the end of the log and cuts what follows: the replica says so, and gets it
+/// again from the others.
+#[test]
+fn a_replica_that_was_cut_says_so_and_is_filled_again() {
+    let mut cluster = cluster(&["log.roll.ms=300", "min.insync.replicas=2"]);
+    let writer = Writer::start(client::config_of(&cluster.nodes), TOPIC, PARTITIONS).unwrap();
+    let data = cluster.node(VICTIM).data();
+    until("several segments", || {
+        writer.until_more(100)?;
+        Ok((0..PARTITIONS).all(|index| segments(&data, index).len() > 3).then_some(()))
+    })
+    .unwrap();
+    cluster.node(VICTIM).kill().unwrap();
+    // The first ones are older than the journal, which would write them again.
+    (0..PARTITIONS).for_each(|index| rot(&segments(&data, index)[0]));
+    cluster.node(VICTIM).restart().unwrap();
+    until("it says so of each", || {
+        let said = cluster.node(VICTIM).log().matches("the log ends before what it may have acknowledged").count();
+        Ok((said >= usize::try_from(PARTITIONS)?).then_some(()))
+    })
+    .unwrap();
+    let mut ledger = Ledger::default();
+    writer.finish().unwrap().iter().for_each(|&(value, place)| ledger.acknowledge(value, place));
+    in_sync(&cluster.nodes, 3);
+    ledger.read_all(read_all(&client::config_of(&cluster.nodes), TOPIC, PARTITIONS).unwrap()).unwrap();
+    replicas_are_equal(&mut cluster);
+}
