@@ -137,21 +137,25 @@ fn add(
         }
         None => placement::place(&cx.image.brokers, &drained(&cx.image.configs), added, factor, cx.entropy)?,
     };
+    let min_insync = cx.min_insync(&topic.name);
     (current..)
         .zip(replicas)
-        .map(|(partition, replicas)| Ok(new_partition(cx.image, present.id, partition, replicas)?))
+        .map(|(partition, replicas)| Ok(new_partition(cx.image, (present.id, partition), replicas, min_insync)?))
         .collect()
 }
 
-/// A partition as it starts: led by the first of its replicas that is alive, with all that are alive in sync.
+/// A partition as it starts: led by the first of its replicas that is alive, with all that are alive in sync. Where these are fewer than
+/// `min_insync`, nothing can be committed yet, and the others, which have all of that, are eligible to lead (KIP-966).
 pub(super) fn new_partition(
     image: &MetadataImage,
-    topic_id: Uuid,
-    partition_id: i32,
+    (topic_id, partition_id): (Uuid, i32),
     replicas: Vec<i32>,
+    min_insync: usize,
 ) -> Result<PartitionRecord, AssignmentError> {
     let isr: Vec<i32> = replicas.iter().copied().filter(|replica| image.brokers.may_lead(*replica)).collect();
     let leader = *isr.first().ok_or(AssignmentError::NoneAlive(partition_id))?;
+    let is_short = isr.len() < min_insync.min(replicas.len());
+    let elr = replicas.iter().copied().filter(|replica| is_short && !isr.contains(replica)).collect();
     let directories = replicas
         .iter()
         .map(|replica| placement::directory_of(image.brokers.get(*replica).map(|broker| &**broker)))
@@ -161,6 +165,7 @@ pub(super) fn new_partition(
         partition_id,
         replicas,
         isr,
+        elr,
         leader,
         leader_epoch: 0,
         partition_epoch: 0,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Command, Context, Decision, InvalidConfig, MAX_CONFIGS_PER_REQUEST, MAX_PARTITIONS_PER_REQUEST,
+    MIN_INSYNC_REPLICAS,
     configs::{MAX_VALUE, config_record},
     partitions::new_partition,
 };
@@ -193,8 +194,10 @@ fn create(
     records.push(TopicRecord { name: topic.name.clone(), topic_id: id }.into());
     let resource = ConfigResource::topic(&*topic.name);
     records.extend(created.configs.iter().map(|(key, value)| config_record(&resource, key, Some(value))));
+    let own = created.configs.get(MIN_INSYNC_REPLICAS).and_then(|value| value.parse().ok());
+    let min_insync = own.unwrap_or_else(|| cx.min_insync(&topic.name));
     for (partition, replicas) in (0..).zip(replicas) {
-        records.push(new_partition(cx.image, id, partition, replicas)?.into());
+        records.push(new_partition(cx.image, (id, partition), replicas, min_insync)?.into());
     }
     if let Some(name) = topic_name::fold(&topic.name) {
         folded.insert(name, topic.name.clone());

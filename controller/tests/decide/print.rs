@@ -162,7 +162,9 @@ pub(crate) fn record(image: &MetadataImage, before: &MetadataImage, record: &Met
         MetadataRecord::Topic(record) => format!("topic {}", record.name),
         MetadataRecord::Partition(record) => {
             let place = format!("{}-{}", topic(&record.topic_id), record.partition_id);
-            format!("partition {place} leader={} replicas={:?} isr={:?}", record.leader, record.replicas, record.isr)
+            let elr = if record.elr.is_empty() { String::new() } else { format!(" elr={:?}", record.elr) };
+            let replicas = format!("replicas={:?} isr={:?}{elr}", record.replicas, record.isr);
+            format!("partition {place} leader={} {replicas}", record.leader)
         }
         MetadataRecord::PartitionChange(record) => {
             let mut text = format!("change {}-{}", topic(&record.topic_id), record.partition_id);

@@ -73,20 +73,50 @@ pub struct Roles {
     pub leader: Option<i32>,
 }
 
+/// Faults of a kind. A world has some kinds and lacks others: where all are drawn alike, none strikes often enough to meet another of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Ends,
+    Network,
+    Delays,
+    Clocks,
+    Disks,
+}
+
+impl Family {
+    /// Each as often as it is drawn where all are.
+    const WEIGHTED: [(Self, u32); 5] =
+        [(Self::Ends, 7), (Self::Network, 5), (Self::Delays, 4), (Self::Clocks, 1), (Self::Disks, 4)];
+    /// How often a world has a family.
+    const PRESENT: f64 = 0.7;
+
+    /// Those of a world, at least one that lets others fail over.
+    fn draw(rng: &mut StdRng) -> Vec<(Self, u32)> {
+        let mut drawn = Self::WEIGHTED.to_vec();
+        drawn.retain(|_| rng.random_bool(Self::PRESENT));
+        if !drawn.iter().any(|(family, _)| matches!(family, Self::Ends | Self::Network | Self::Delays)) {
+            drawn.push(Self::WEIGHTED[rng.random_range(0..3)]);
+        }
+        drawn
+    }
+}
+
 /// Chooses.
 #[derive(Debug)]
 pub struct Nemesis {
     rng: StdRng,
     machines: i32,
     disks: Disks,
+    families: Vec<(Family, u32)>,
     /// Bits have just flipped here.
     rotted: Option<i32>,
 }
 
 impl Nemesis {
     /// Of a world.
-    pub fn new(rng: StdRng, machines: i32, disks: Disks) -> Self {
-        Self { rng, machines, disks, rotted: None }
+    pub fn new(mut rng: StdRng, machines: i32, disks: Disks) -> Self {
+        let families = Family::draw(&mut rng);
+        Self { rng, machines, disks, families, rotted: None }
     }
 
     /// There is one machine more.
@@ -110,30 +140,55 @@ impl Nemesis {
         };
         let other = (node + self.rng.random_range(1..self.machines) - 1) % self.machines + 1;
         let rotted = self.rotted.take().filter(|_| self.rng.random_bool(ENDS_ROTTEN));
-        let fault = match self.rng.random_range(0..21) {
+        let fault = match (rotted, self.family()) {
             // What it finds at its start is not what it had.
-            kind if rotted.is_some() => {
-                let how = if kind % 2 == 0 { End::Kill } else { End::PowerCut };
-                Fault::End(rotted.unwrap_or(node), how)
-            }
-            0..=1 => Fault::End(node, End::Kill),
-            2..=4 => Fault::End(node, End::PowerCut),
-            5 => Fault::EndAll(End::PowerCut),
-            6 => Fault::Stop(node),
-            7..=8 => Fault::Isolate(node),
-            9 => Fault::Cut(node, other),
-            10..=11 => Fault::OneWay(node, other),
-            12 => Fault::Hold(node, other),
-            13..=14 => Fault::HoldAll(node),
-            15 => Fault::Slow(Duration::from_millis(self.rng.random_range(20..150))),
-            16 => Fault::Jump(node, self.rng.random_range(-10_000_000..10_000_000)),
-            _ => self.illness(node),
+            (Some(rotted), _) => Fault::End(rotted, if self.rng.random_bool(0.5) { End::Kill } else { End::PowerCut }),
+            (None, Family::Ends) => self.end(node),
+            (None, Family::Network) => self.cut(node, other),
+            (None, Family::Delays) => self.delay(node, other),
+            (None, Family::Clocks) => Fault::Jump(node, self.rng.random_range(-10_000_000..10_000_000)),
+            (None, Family::Disks) => self.illness(node),
         };
         if let Fault::Disk(rotten, Illness::Rot) = fault {
             self.rotted = Some(rotten);
         }
         let longest = if self.rng.random_bool(0.2) { 5_000 } else { 1_500 };
         Strike { fault, lasts: Duration::from_millis(self.rng.random_range(20..longest)) }
+    }
+
+    fn family(&mut self) -> Family {
+        let mut drawn = self.rng.random_range(0..self.families.iter().map(|(_, weight)| weight).sum());
+        let found = self.families.iter().find(|(_, weight)| {
+            let is_it = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            is_it
+        });
+        found.map_or(Family::Ends, |(family, _)| *family)
+    }
+
+    fn end(&mut self, node: i32) -> Fault {
+        match self.rng.random_range(0..7) {
+            0..=1 => Fault::End(node, End::Kill),
+            2..=4 => Fault::End(node, End::PowerCut),
+            5 => Fault::EndAll(End::PowerCut),
+            _ => Fault::Stop(node),
+        }
+    }
+
+    fn cut(&mut self, node: i32, other: i32) -> Fault {
+        match self.rng.random_range(0..5) {
+            0..=1 => Fault::Isolate(node),
+            2 => Fault::Cut(node, other),
+            _ => Fault::OneWay(node, other),
+        }
+    }
+
+    fn delay(&mut self, node: i32, other: i32) -> Fault {
+        match self.rng.random_range(0..4) {
+            0 => Fault::Hold(node, other),
+            1..=2 => Fault::HoldAll(node),
+            _ => Fault::Slow(Duration::from_millis(self.rng.random_range(20..150))),
+        }
     }
 
     fn illness(&mut self, node: i32) -> Fault {

@@ -122,14 +122,16 @@ struct World {
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let page_cache = rng.random_bool(0.3);
         let shape = Shape {
             machines: MACHINES,
             replication: 3,
             min_insync: 2,
-            page_cache: rng.random_bool(0.3),
+            page_cache,
             disks: match rng.random_range(0..5) {
                 0..=1 => Disks::Lost,
-                2 => Disks::Rotten(rng.random_range(1..=MACHINES)),
+                // Who is killed with the only copy in sync in its page cache, and finds it rotten, has lost it: nobody else is asked what it has.
+                2 if !page_cache => Disks::Rotten(rng.random_range(1..=MACHINES)),
                 _ => Disks::Sound,
             },
             rolls: rng.random_bool(0.5),
