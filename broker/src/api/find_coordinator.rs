@@ -46,9 +46,8 @@ async fn find(cx: &RequestContext, key_type: i8, key: &ByteString) -> Result<(i3
     }
     let name = InternalTopic::ConsumerOffsets.name();
     if cx.node.image().topics.by_name(name).is_none()
-        && let Err(error) = cx.node.auto_create.internal(InternalTopic::ConsumerOffsets).await
+        && cx.node.auto_create.internal(InternalTopic::ConsumerOffsets).await.is_err()
     {
-        tracing::warn!(topic = name, %error, "cannot be created");
         return Err(ErrorCode::CoordinatorNotAvailable);
     }
     let partition = cx.node.groups.partition_of(key);

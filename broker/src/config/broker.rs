@@ -99,6 +99,14 @@ impl QuorumConfig {
         self.is_controller && !others && self.servers.is_empty()
     }
 
+    /// How many nodes like this one, broker and controller at once, it is configured to be one of.
+    pub fn peers(&self) -> usize {
+        match self.is_broker && self.is_controller {
+            true => self.voters.len().max(self.servers.len() + 1),
+            false => 0,
+        }
+    }
+
     /// Whether the node has the only vote, and no other node can come to it.
     pub fn is_closed(&self, node_id: i32) -> bool {
         self.votes_alone(node_id) && self.listeners.is_empty()
@@ -265,8 +273,8 @@ pub struct GroupConfig {
 pub struct OffsetsConfig {
     /// `offsets.topic.num.partitions`; fixed once `__consumer_offsets` exists.
     pub partitions: i32,
-    /// `offsets.topic.replication.factor`, before it is capped by the number of brokers alive.
-    pub replication_factor: i16,
+    /// `offsets.topic.replication.factor`; None when it is not set: then as many as there are brokers, at most three.
+    pub replication_factor: Option<i16>,
     /// `offsets.topic.segment.bytes`.
     pub segment_bytes: i32,
     /// `offsets.topic.compression.codec`: Kafka's codec id, 0 (none) to 4 (zstd).

@@ -254,14 +254,21 @@ impl<'a> Build<'a> {
         })
     }
 
+    fn is_set(&self, key: &str) -> bool {
+        self.layers.settings.get(key).is_some()
+    }
+
     fn topics(&self) -> Built<TopicDefaults> {
         let replicas: i64 = self.number("default.replication.factor")?;
-        let is_set = self.layers.settings.get("default.replication.factor").is_some();
         Ok(TopicDefaults {
             auto_create: self.layers.flag("auto.create.topics.enable")?,
             delete_enable: self.layers.flag("delete.topic.enable")?,
             num_partitions: self.int("num.partitions")?,
-            default_replication_factor: is_set.then_some(clamp(replicas, i16::MIN, i16::MAX)),
+            default_replication_factor: self.is_set("default.replication.factor").then_some(clamp(
+                replicas,
+                i16::MIN,
+                i16::MAX,
+            )),
             max_request_partitions: self.size("max.request.partition.size.limit")?,
         })
     }
@@ -336,10 +343,11 @@ impl<'a> Build<'a> {
     }
 
     fn offsets(&self) -> Built<OffsetsConfig> {
+        const KEY: &str = "offsets.topic.replication.factor";
         let minutes = self.number("offsets.retention.minutes")?;
         Ok(OffsetsConfig {
             partitions: self.int("offsets.topic.num.partitions")?,
-            replication_factor: clamp(self.number("offsets.topic.replication.factor")?, 1, i16::MAX),
+            replication_factor: self.is_set(KEY).then_some(clamp(self.number(KEY)?, 1, i16::MAX)),
             segment_bytes: self.int("offsets.topic.segment.bytes")?,
             compression_codec: clamp(self.number("offsets.topic.compression.codec")?, 0, i8::MAX),
             retention: Duration::from_secs(clamp::<u64>(minutes, 0, u64::MAX).saturating_mul(60)).min(FOR_EVER),

@@ -235,6 +235,10 @@ fn roles_and_voters_fit_together() {
     let alone = |pairs: &[(&str, &str)]| live(pairs).unwrap().current().quorum.votes_alone(1);
     assert!(alone(&[]) && alone(&[LISTENERS, ("controller.quorum.voters", "1@a:2")]));
     assert!(!alone(&[LISTENERS, THREE]) && !alone(&[broker, servers]));
+
+    let peers = |pairs: &[(&str, &str)]| live(pairs).unwrap().current().quorum.peers();
+    assert_eq!((peers(&[]), peers(&[LISTENERS, THREE]), peers(&[LISTENERS, servers])), (1, 3, 3));
+    assert_eq!(peers(&[broker, servers]), 0, "those are controllers");
 }
 
 #[test]
@@ -244,8 +248,10 @@ fn views_take_values_defaults_and_the_machine() {
     assert_eq!((config.network.threads, config.network.request_memory_bytes), (2, 1 << 30));
     assert_eq!(config.network.max_connections, 1000 / 100 * 75);
     assert_eq!(config.log.dirs, [std::path::PathBuf::from("goatq-data")]);
-    assert_eq!(config.topics.default_replication_factor, None);
+    assert_eq!((config.topics.default_replication_factor, config.offsets.replication_factor), (None, None));
     assert!(config.topics.auto_create);
+    let factor = [("offsets.topic.replication.factor", "2")];
+    assert_eq!(live(&factor).unwrap().current().offsets.replication_factor, Some(2));
 
     let open = [("listeners", "PLAINTEXT://:9092"), ("allow.insecure.listeners", "true")];
     let config = live(&open).unwrap().current();

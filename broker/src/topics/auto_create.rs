@@ -8,6 +8,7 @@ use goatq_controller::decide::topics::{CreateTopicError, CreateTopics, NewTopic}
 use goatq_controller::image::MetadataImage;
 use goatq_controller::service::SubmitError;
 use goatq_protocol::Uuid;
+use parking_lot::Mutex;
 
 use crate::config::{BrokerConfig, LiveConfig};
 use crate::metadata::applied::Applied;
@@ -42,7 +43,7 @@ impl InternalTopic {
                 let text = |text: &str| Some(ByteString::from(text));
                 NewTopic {
                     partitions: offsets.partitions,
-                    replication_factor: offsets.replication_factor.min(alive_brokers(image)),
+                    replication_factor: offsets.replication_factor.unwrap_or_else(|| usual_replicas(config, image)),
                     configs: vec![
                         ("cleanup.policy".into(), text("compact")),
                         ("compression.type".into(), text(codec)),
@@ -55,16 +56,20 @@ impl InternalTopic {
     }
 }
 
-/// Brokers that could take a replica; at least one, so that a request is refused by the controller and not here.
-fn alive_brokers(image: &MetadataImage) -> i16 {
-    let alive = image.brokers.iter().filter(|broker| !broker.fenced).count();
-    i16::try_from(alive.max(1)).unwrap_or(i16::MAX)
+/// As many as there are brokers, at most three. A broker that is down counts, and so does one that a starting cluster is still to have, by
+/// this node's configuration: a topic that is made a moment too early would have too few replicas for ever.
+fn usual_replicas(config: &BrokerConfig, image: &MetadataImage) -> i16 {
+    usual(image.brokers.iter().count(), config.quorum.peers())
 }
 
-/// Replicas of a topic that is created without a number: what was configured, else as many as there are brokers, at most
-/// three.
+fn usual(registered: usize, expected: usize) -> i16 {
+    const MOST: usize = 3;
+    i16::try_from(registered.max(expected).clamp(1, MOST)).unwrap_or(1)
+}
+
+/// Replicas of a topic that is created without a number: what was configured, else as many as there are brokers, at most three.
 pub(crate) fn default_replication_factor(config: &BrokerConfig, image: &MetadataImage) -> i16 {
-    config.topics.default_replication_factor.unwrap_or_else(|| alive_brokers(image).min(3))
+    config.topics.default_replication_factor.unwrap_or_else(|| usual_replicas(config, image))
 }
 
 /// Why a topic was not created.
@@ -86,12 +91,14 @@ pub(crate) struct AutoCreate {
     controller: Controller,
     config: Arc<LiveConfig>,
     applied: Applied,
+    /// Why an internal topic could not be created last: said once, not to each client that asks again.
+    refused: Mutex<Option<String>>,
 }
 
 impl AutoCreate {
     /// Creates topics by `controller`; `applied` tells how far its image was put into effect on this node.
     pub(crate) fn new(controller: Controller, config: Arc<LiveConfig>, applied: Applied) -> Self {
-        Self { controller, config, applied }
+        Self { controller, config, applied, refused: Mutex::default() }
     }
 
     /// Creates a topic that a client named, with the broker's defaults, unless it exists already. Waits until its
@@ -117,7 +124,14 @@ impl AutoCreate {
     /// See [`AutoCreateError`].
     pub(crate) async fn internal(&self, topic: InternalTopic) -> Result<Uuid, AutoCreateError> {
         let (config, image) = (self.config.current(), self.controller.image());
-        self.create(&image, topic.new_topic(&config, &image)).await
+        let created = self.create(&image, topic.new_topic(&config, &image)).await;
+        let reason = created.as_ref().err().map(ToString::to_string);
+        let mut refused = self.refused.lock();
+        if let Some(reason) = reason.as_ref().filter(|_| *refused != reason) {
+            tracing::warn!(topic = topic.name(), reason, "cannot be created");
+        }
+        *refused = reason;
+        created
     }
 
     async fn create(&self, image: &MetadataImage, topic: NewTopic) -> Result<Uuid, AutoCreateError> {
@@ -146,5 +160,19 @@ impl AutoCreate {
 
     async fn until_open(&self, index: i64) -> Result<(), AutoCreateError> {
         if self.applied.until(index).await { Ok(()) } else { Err(AutoCreateError::NotOpen) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usual;
+
+    #[test]
+    fn a_cluster_that_starts_does_not_pass_for_a_small_one() {
+        assert_eq!([usual(0, 1), usual(1, 1), usual(2, 1), usual(5, 1)], [1, 1, 2, 3]);
+        // A broker of three asks before the others have registered.
+        assert_eq!([usual(1, 3), usual(2, 3), usual(3, 3), usual(1, 5)], [3, 3, 3, 3]);
+        // Controllers of their own say nothing of how many brokers there will be.
+        assert_eq!(usual(2, 0), 2);
     }
 }

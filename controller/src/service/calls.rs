@@ -263,7 +263,7 @@ impl Controller {
         tokio::time::timeout_at(deadline, reached).await.ok();
     }
 
-    /// Waits a little, or until another leader is known.
+    /// Waits a little, or until another leader is known. Where Raft has ended, because its disk let it down, none ever will be.
     async fn pause(&self) -> Result<(), SubmitError> {
         let mut stop = self.running.stop.subscribe();
         let mut metrics = self.running.raft.server_metrics();
@@ -271,12 +271,13 @@ impl Controller {
         let other_leader = async {
             while metrics.changed().await.is_ok() {
                 if metrics.borrow_watched().current_leader != before {
-                    return;
+                    return Ok(());
                 }
             }
+            Err(SubmitError::Stopped)
         };
         tokio::select! {
-            () = other_leader => Ok(()),
+            ended = other_leader => ended,
             () = tokio::time::sleep(PAUSE) => Ok(()),
             _ = stop.wait_for(|stop| *stop) => Err(SubmitError::Stopped),
         }

@@ -42,11 +42,6 @@ impl Trouble {
     pub(super) fn excuses_end(self) -> bool {
         matches!(self, Self::Failing | Self::Failed)
     }
-
-    /// Whether a node need not go on for this reason: on a full disk only when not even the reserve is left for its metadata log.
-    pub(super) fn excuses(self, reason: &str) -> bool {
-        self.excuses_end() || (self == Self::Full && reason.ends_with("metadata log: there is no room on the disk"))
-    }
 }
 
 impl State {
@@ -76,7 +71,7 @@ impl Machine {
         match illness {
             Illness::Full(left) => {
                 state.disk.set_capacity(state.disk.used() + left);
-                state.trouble = Trouble::Full;
+                (state.trouble, state.has_been_full) = (Trouble::Full, true);
             }
             Illness::Slow(_) => state.disk.stall(SLOW),
             Illness::FailSync | Illness::FailWrite => {
@@ -88,6 +83,12 @@ impl Machine {
             Illness::Rot => return flip(&state, rng),
         }
         true
+    }
+
+    /// Whether a node need not go on for this reason: on a disk that was full only when not even the reserve was left for its metadata log.
+    pub(super) fn excuses(&self, reason: &str) -> bool {
+        let without_room = reason.ends_with("metadata log: there is no room on the disk");
+        self.trouble().excuses_end() || (without_room && self.state.lock().has_been_full)
     }
 
     /// What has passed through a slow disk by now has done so; what comes now waits.

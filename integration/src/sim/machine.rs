@@ -49,6 +49,8 @@ pub struct Machine {
 pub(super) struct State {
     pub(super) disk: SimDisk,
     pub(super) trouble: Trouble,
+    /// There was no room on the disk in this life: what that led to may show later.
+    pub(super) has_been_full: bool,
     seeds: StdRng,
     life: u32,
     running: Option<Running>,
@@ -118,7 +120,14 @@ impl Machine {
             planted: shape.defect.and_then(Defect::planted),
             skew: Arc::default(),
             stop: Notify::new(),
-            state: Mutex::new(State { disk, trouble: Trouble::None, seeds, life: 0, running: None }),
+            state: Mutex::new(State {
+                disk,
+                trouble: Trouble::None,
+                has_been_full: false,
+                seeds,
+                life: 0,
+                running: None,
+            }),
         })
     }
 
@@ -142,7 +151,7 @@ impl Machine {
         tokio::select! {
             biased;
             failure = health.failure() => {
-                anyhow::ensure!(self.trouble().excuses(&failure), "{} cannot go on: {failure}", self.host);
+                anyhow::ensure!(self.excuses(&failure), "{} cannot go on: {failure}", self.host);
             }
             () = self.stop.notified() => {}
         }
@@ -197,6 +206,7 @@ impl Machine {
     pub fn begin_again(&self) {
         let mut state = self.state.lock();
         state.disk = state.disk.restart();
+        state.has_been_full = state.trouble == Trouble::Full;
     }
 
     /// Sets the wall clock forward or back.

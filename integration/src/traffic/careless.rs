@@ -18,10 +18,7 @@ const FIRST_NAME: u32 = 1_000;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
     let place = task.place;
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     for number in 0.. {
         let last = shared.draining();
         let value = Value { producer: FIRST_NAME + task.number, number };

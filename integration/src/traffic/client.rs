@@ -15,9 +15,9 @@ use rand::rngs::StdRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::Shared;
 use super::history::Place;
 use super::reach::{Reach, Socket};
+use super::{Shared, rest};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -62,6 +62,15 @@ impl Client {
             epochs: BTreeMap::new(),
             rng,
         }
+    }
+
+    /// A client of a cluster that has started and has the topics of the load: waits for that.
+    pub async fn once_ready(shared: &Shared, rng: StdRng) -> Self {
+        let mut client = Self::new(shared, rng);
+        while !shared.ready.get() {
+            rest(&mut client.rng, 100).await;
+        }
+        client
     }
 
     /// Any node.

@@ -18,10 +18,7 @@ const GROUP: &str = "group";
 const LAST_CHECKS: u32 = 50;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     let mut offset = 0;
     loop {
         let last = shared.draining();

@@ -6,6 +6,7 @@ use goatq_protocol::ErrorCode;
 use goatq_protocol::message::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use goatq_protocol::message::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use goatq_protocol::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use goatq_protocol::wire::Request;
 use rand::RngExt;
 
 use super::client::Client;
@@ -61,26 +62,40 @@ async fn create(
         ..CreatableTopic::default()
     };
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 1_000, ..CreateTopicsRequest::default() };
+    insist(client, &request, CREATE_TOPICS, |node, answer| {
+        let result = answer.and_then(|answer| answer.topics.into_iter().next());
+        let code = result.as_ref().and_then(|result| ErrorCode::from_code(result.error_code));
+        let mut history = shared.history.borrow_mut();
+        history.trace.note(shared.now(), format_args!("create {name} at {node}: {code:?}"));
+        match (code, result) {
+            (Some(ErrorCode::None), Some(result)) => {
+                history.topics.insert(name.to_owned(), result.topic_id);
+                true
+            }
+            // An earlier attempt was served and its answer lost.
+            (Some(ErrorCode::TopicAlreadyExists), _) => true,
+            (Some(_), _) => false,
+            (None, _) => {
+                history.doubted_topics.insert(name.to_owned());
+                false
+            }
+        }
+    })
+    .await;
+}
+
+/// Asks one node after the other until `is_done` with what it answered, if it did.
+async fn insist<R: Request>(
+    client: &mut Client,
+    request: &R,
+    version: i16,
+    is_done: impl Fn(i32, Option<R::Response>) -> bool,
+) {
     loop {
         let node = client.any();
-        let answer = client.ask(node, &request, CREATE_TOPICS).await;
-        let result = answer.ok().and_then(|answer| answer.topics.into_iter().next());
-        let code = result.as_ref().and_then(|result| ErrorCode::from_code(result.error_code));
-        {
-            let mut history = shared.history.borrow_mut();
-            history.trace.note(shared.now(), format_args!("create {name} at {node}: {code:?}"));
-            match (code, result) {
-                (Some(ErrorCode::None), Some(result)) => {
-                    history.topics.insert(name.to_owned(), result.topic_id);
-                    return;
-                }
-                // An earlier attempt was served and its answer lost.
-                (Some(ErrorCode::TopicAlreadyExists), _) => return,
-                (Some(_), _) => {}
-                (None, _) => {
-                    history.doubted_topics.insert(name.to_owned());
-                }
-            }
+        let answer = client.ask(node, request, version).await.ok();
+        if is_done(node, answer) {
+            return;
         }
         rest(&mut client.rng, 200).await;
     }
@@ -96,24 +111,19 @@ async fn delete(shared: &Shared, client: &mut Client, name: &str) {
     }
     let topic = DeleteTopicState { name: Some(name.into()), ..DeleteTopicState::default() };
     let request = DeleteTopicsRequest { topics: vec![topic], timeout_ms: 1_000, ..DeleteTopicsRequest::default() };
-    loop {
-        let node = client.any();
-        let answer = client.ask(node, &request, DELETE_TOPICS).await;
-        let result = answer.ok().and_then(|answer| answer.responses.into_iter().next());
+    insist(client, &request, DELETE_TOPICS, |node, answer| {
+        let result = answer.and_then(|answer| answer.responses.into_iter().next());
         let code = result.and_then(|result| ErrorCode::from_code(result.error_code));
-        {
-            let mut history = shared.history.borrow_mut();
-            history.trace.note(shared.now(), format_args!("delete {name} at {node}: {code:?}"));
-            if matches!(code, Some(ErrorCode::None | ErrorCode::UnknownTopicOrPartition)) {
-                // A request to make it that was never answered may still arrive.
-                if !history.doubted_topics.contains(name) {
-                    history.gone.insert(name.to_owned());
-                }
-                return;
-            }
+        let mut history = shared.history.borrow_mut();
+        history.trace.note(shared.now(), format_args!("delete {name} at {node}: {code:?}"));
+        let is_gone = matches!(code, Some(ErrorCode::None | ErrorCode::UnknownTopicOrPartition));
+        // A request to make it that was never answered may still arrive.
+        if is_gone && !history.doubted_topics.contains(name) {
+            history.gone.insert(name.to_owned());
         }
-        rest(&mut client.rng, 200).await;
-    }
+        is_gone
+    })
+    .await;
 }
 
 /// Tries until the topic has a partition more, if it is there.
@@ -125,20 +135,17 @@ async fn grow(shared: &Shared, client: &mut Client, name: &str) {
     let topic = CreatePartitionsTopic { name: name.into(), count: COUNT.into(), assignments: None };
     let request =
         CreatePartitionsRequest { topics: vec![topic], timeout_ms: 1_000, ..CreatePartitionsRequest::default() };
-    loop {
-        let node = client.any();
-        let answer = client.ask(node, &request, CREATE_PARTITIONS).await;
-        let result = answer.ok().and_then(|answer| answer.results.into_iter().next());
+    insist(client, &request, CREATE_PARTITIONS, |node, answer| {
+        let result = answer.and_then(|answer| answer.results.into_iter().next());
         let code = result.and_then(|result| ErrorCode::from_code(result.error_code));
-        {
-            let mut history = shared.history.borrow_mut();
-            history.trace.note(shared.now(), format_args!("grow {name} at {node}: {code:?}"));
-            // It has as many already after an attempt whose answer was lost.
-            if matches!(code, Some(ErrorCode::None | ErrorCode::InvalidPartitions)) {
-                history.grown.insert(name.to_owned(), COUNT.into());
-                return;
-            }
+        let mut history = shared.history.borrow_mut();
+        history.trace.note(shared.now(), format_args!("grow {name} at {node}: {code:?}"));
+        // It has as many already after an attempt whose answer was lost.
+        let has_grown = matches!(code, Some(ErrorCode::None | ErrorCode::InvalidPartitions));
+        if has_grown {
+            history.grown.insert(name.to_owned(), COUNT.into());
         }
-        rest(&mut client.rng, 200).await;
-    }
+        has_grown
+    })
+    .await;
 }

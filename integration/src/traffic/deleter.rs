@@ -13,10 +13,7 @@ const DELETE_RECORDS: i16 = 2;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
     let place = task.place;
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     loop {
         let last = shared.draining();
         rest(&mut client.rng, 1_500).await;

@@ -32,10 +32,7 @@ const SESSION_MS: i32 = 1_000;
 const LAST_CHECKS: u32 = 50;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     let mut member = Member { id: ByteString::new(), node: 0, generation: -1, positions: BTreeMap::new() };
     loop {
         let last = shared.draining();

@@ -18,10 +18,7 @@ const ELECT_LEADERS: i16 = 2;
 const LEAST_REPLICAS: usize = 2;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     while !shared.draining() {
         rest(&mut client.rng, 2_500).await;
         if client.rng.random_bool(0.5) {

@@ -19,10 +19,7 @@ const PRODUCE: i16 = 9;
 const UNKNOWN: i64 = -1;
 
 pub(super) async fn run(shared: Rc<Shared>, task: Task) {
-    let mut client = Client::new(&shared, task.rng);
-    while !shared.ready.get() {
-        rest(&mut client.rng, 100).await;
-    }
+    let mut client = Client::once_ready(&shared, task.rng).await;
     let mut producer = Producer { id: new_id(&mut client).await, name: task.number, place: task.place, next: 0 };
     loop {
         let last = shared.draining();

@@ -42,7 +42,8 @@ keys! { pub(super) KEYS:
     "offsets.topic.num.partitions" Int Some("50"), High ReadOnly AtLeast(1), Honoured
         "Partitions of __consumer_offsets; do not change once it exists.";
     "offsets.topic.replication.factor" Short Some("3"), High ReadOnly AtLeast(1), Honoured
-        "Replicas of __consumer_offsets when it is created; as many as there are brokers when they are fewer.";
+        "Replicas of __consumer_offsets when it is created, which waits until there are as many brokers. When it is not set: as many as \
+         there are brokers, at most three.";
     "offsets.topic.segment.bytes" Int Some("104857600"), High ReadOnly AtLeast(1), Honoured
         "Size of segments of __consumer_offsets.";
     "producer.purgatory.purge.interval.requests" Int Some("1000"), Medium ReadOnly Any, Inert OWN_PURGATORY;

@@ -46,7 +46,7 @@ impl Invariant for InSyncHoldAll {
                 let (end, committed) = (partition.log_end_offset(), self.committed[&place]);
                 if counts && end < committed {
                     let what = format!("{partition:?} of {} ends at {end}, committed is {committed}", sight.id);
-                    return Err(format!("in sync: {what}"));
+                    return Err(format!("in sync: {what}, says {}: {known:?}", self.newest.applied_index));
                 }
             }
         }
