@@ -434,18 +434,19 @@ fn finish(
     mut epochs: Epochs,
 ) -> Result<Recovered, OpenError> {
     let start = loader.options.log_start_offset;
+    let known = epochs.entries().len();
     if end < start {
-        // All that is left lies below the start: the log goes on there.
+        // All that is left lies below the start: the log goes on there, and nobody knows in which epoch what is missing before it was written.
         for segment in kept.sealed.values().rev().chain(std::iter::once(&writer.segment)) {
             segment.remove()?;
         }
         (kept, end) = (Kept { renamed: true, loss: kept.loss, ..Kept::default() }, start);
         writer = loader.begin_at(start)?;
+        epochs.truncate_end(i64::MIN);
     }
     if let Some(point) = loader.options.recovery_point.filter(|point| *point > end) {
         loader.note_loss(&mut kept.loss, Loss { until: Some(point) })?;
     }
-    let known = epochs.entries().len();
     epochs.truncate_end(end);
     if epochs.entries().len() < known {
         files::write_epochs(loader.disk(), loader.dir(), &epochs)?;
