@@ -72,7 +72,12 @@ impl Directories {
         for (_, dir) in self.healthy() {
             if let Err(error) = dir.begin_life(incarnation) {
                 tracing::error!(%error, "this log directory is left out: what is in it is offline");
-                dir.health().poison(&error.to_string());
+                let (health, reason) = (dir.health(), error.to_string());
+                if error.may_pass() {
+                    health.give_up(&reason)
+                } else {
+                    health.poison(&reason)
+                }
                 last = Some(error);
             }
         }

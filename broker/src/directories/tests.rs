@@ -224,3 +224,22 @@ fn a_replica_is_made_where_it_was_asked_to_be() {
         running.shutdown().await;
     });
 }
+
+#[test]
+fn a_directory_without_room_for_the_name_of_a_process_is_not_marked_as_failed() {
+    on_a_runtime(async {
+        let disk = SimDisk::new(3);
+        let running = node(&disk).await;
+        disk.set_capacity(0);
+        let refused = running.node().directories.begin_life(Uuid::from_u128(5)).expect_err("no room");
+        assert!(refused.may_pass(), "{refused}");
+        until("all are out of use", || running.node().directories.online().is_empty()).await;
+        disk.set_capacity(1 << 30);
+        // Were a marker to be left, there would be room for it now.
+        until("it ends", || matches!(running.health().phase(), Phase::Failed(_))).await;
+        running.shutdown().await;
+        let running = node(&disk.restart()).await;
+        assert_eq!(running.node().directories.online().len(), 3);
+        running.shutdown().await;
+    });
+}

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{health::POISON_MARKER, meta_properties::FILE_NAME};
+use crate::io::is_refusal;
 
 /// Why [`LogDir::open`](super::LogDir::open) refused a directory. The texts say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -86,4 +87,11 @@ pub enum LogDirError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl LogDirError {
+    /// Whether it may be used later: there was no room, or no descriptor. Nothing is wrong with what is in it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_refusal(source))
+    }
 }
