@@ -9,6 +9,8 @@ use super::{Reason, state::State};
 
 /// Two brokers of which one has more than the other, with what they have.
 type Pair = ((i32, usize), (i32, usize));
+/// A partition, which of two brokers hands it on, and to which.
+type Step = (usize, i32, i32);
 
 /// Pairs of members that differ by more than is left alone, the most different ones first.
 fn uneven(state: &State<'_>, members: &[i32], count: impl Fn(&State<'_>, i32) -> usize) -> Vec<Pair> {
@@ -26,12 +28,7 @@ fn uneven(state: &State<'_>, members: &[i32], count: impl Fn(&State<'_>, i32) ->
 }
 
 /// The shortest way from one broker to another along which each hands something to the next. `step` says what one can hand to another.
-fn way(
-    members: &[i32],
-    from: i32,
-    to: i32,
-    step: impl Fn(i32, i32) -> Option<usize>,
-) -> Option<Vec<(usize, i32, i32)>> {
+fn way(members: &[i32], from: i32, to: i32, step: impl Fn(i32, i32) -> Option<usize>) -> Option<Vec<Step>> {
     let mut came: BTreeMap<i32, (i32, usize)> = BTreeMap::new();
     let mut seen = BTreeSet::from([from]);
     let mut queue = VecDeque::from([from]);
@@ -61,32 +58,45 @@ fn way(
     None
 }
 
-/// Brokers get about as many replicas as one another.
-pub(super) fn replicas(state: &mut State<'_>) {
+/// Has brokers hand on to others until each has about as much as the others of what `count` counts. `step` says what one can hand to
+/// another; `take` takes all the steps of a way or, where that cannot be, none.
+fn level(
+    state: &mut State<'_>,
+    count: impl Fn(&State<'_>, i32) -> usize,
+    step: impl Fn(&State<'_>, i32, i32) -> Option<usize>,
+    take: impl Fn(&mut State<'_>, &[Step], Pair) -> bool,
+) {
     let members = state.members();
     while state.has_room(1) {
-        let pairs = uneven(state, &members, |state, broker| state.held[&broker].len());
+        let pairs = uneven(state, &members, &count);
         let found = pairs.into_iter().find_map(|(most, least)| {
-            let steps = way(&members, most.0, least.0, |from, to| replica_to_move(state, from, to))?;
-            Some((steps, Reason::Replicas { most, least }))
+            let steps = way(&members, most.0, least.0, |from, to| step(state, from, to))?;
+            Some((steps, (most, least)))
         });
-        let Some((steps, reason)) = found else { return };
-        if !replicas_move(state, &steps, &reason) {
+        let Some((steps, pair)) = found else { return };
+        if !state.has_room(steps.len()) || !take(state, &steps, pair) {
             return;
         }
     }
 }
 
-/// Takes the steps of a way if all of them can be taken together.
-fn replicas_move(state: &mut State<'_>, steps: &[(usize, i32, i32)], reason: &Reason) -> bool {
-    let parts: BTreeSet<usize> = steps.iter().map(|(at, _, _)| *at).collect();
-    if parts.len() < steps.len() || !state.has_room(steps.len()) {
-        return false;
-    }
-    for (at, from, to) in steps {
-        state.exchange(*at, *from, *to, reason.clone());
-    }
-    true
+/// Brokers get about as many replicas as one another.
+pub(super) fn replicas(state: &mut State<'_>) {
+    level(
+        state,
+        |state, broker| state.held[&broker].len(),
+        replica_to_move,
+        |state, steps, (most, least)| {
+            let parts: BTreeSet<usize> = steps.iter().map(|(at, _, _)| *at).collect();
+            if parts.len() < steps.len() {
+                return false;
+            }
+            for (at, from, to) in steps {
+                state.exchange(*at, *from, *to, Reason::Replicas { most, least });
+            }
+            true
+        },
+    );
 }
 
 /// The replica that a broker hands to another: of the topic of which it has most more, rather not one that it leads, and one whose size
@@ -175,21 +185,17 @@ fn exchange_of_sizes(state: &State<'_>, from: i32, to: i32, gap: u64) -> Option<
 
 /// Brokers become the preferred leaders of about as many partitions as one another.
 pub(super) fn leaders(state: &mut State<'_>) {
-    let members = state.members();
-    while state.has_room(1) {
-        let pairs = uneven(state, &members, |state, broker| state.preferred[&broker].len());
-        let found = pairs.into_iter().find_map(|(most, least)| {
-            let steps = way(&members, most.0, least.0, |from, to| leader_to_move(state, from, to))?;
-            Some((steps, Reason::Leaders { most, least }))
-        });
-        let Some((steps, reason)) = found else { return };
-        if !state.has_room(steps.len()) {
-            return;
-        }
-        for (at, _, to) in steps {
-            state.lead(at, to, reason.clone());
-        }
-    }
+    level(
+        state,
+        |state, broker| state.preferred[&broker].len(),
+        leader_to_move,
+        |state, steps, (most, least)| {
+            for (at, _, to) in steps {
+                state.lead(*at, *to, Reason::Leaders { most, least });
+            }
+            true
+        },
+    );
 }
 
 /// The partition that a broker lets another lead, which has it and is in sync.
