@@ -1,7 +1,7 @@
 //! `goatq-sim`: simulated worlds, each in a process of its own.
 
 use std::io::IsTerminal;
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
@@ -10,6 +10,11 @@ use goatq_integration::sim::defect::Defect;
 use goatq_integration::sim::world::{Options, Report, run};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+/// CPU seconds that one world may take: most take a second or two, a debug build ten times as long. One that goes round in circles ends,
+/// killed, and counts as bad.
+const WORLD_SECONDS: u64 = 300;
 
 /// The whole node in simulated worlds.
 #[derive(Parser)]
@@ -153,7 +158,11 @@ fn child(seed: u64, defect: Option<Defect>) -> anyhow::Result<Output> {
     if let Some(defect) = defect {
         command.args(["--defect", defect.name()]);
     }
-    command.output().context("a process for the world")
+    let world = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("a process for the world")?;
+    let limit = Rlimit { current: Some(WORLD_SECONDS), maximum: Some(WORLD_SECONDS) };
+    // If it is at its end by now, it needs none.
+    let _ = prlimit(Pid::from_raw(i32::try_from(world.id())?), Resource::Cpu, limit);
+    world.wait_with_output().context("the end of a world")
 }
 
 /// Whether more worlds are begun after one that was bad.
