@@ -2,11 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use goatq_integration::client;
-use goatq_integration::cluster::until;
+use goatq_integration::cluster::{Cluster, until};
 use goatq_integration::ledger::Ledger;
 use goatq_integration::node::Node;
 use goatq_integration::peer::Peer;
@@ -58,9 +58,8 @@ fn read_from(node: &Node) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn damaged_segments_are_fetched_again() {
-    let mut cluster = cluster(&[RACKS[0], RACKS[1], "log.roll.ms=300", "min.insync.replicas=2"]);
+/// Writes until the victim has several segments of each partition: who goes on writing, and the victim's folder.
+fn until_there_are_segments(cluster: &mut Cluster) -> (Writer, PathBuf) {
     let writer = Writer::start(client::config_of(&cluster.nodes), TOPIC, PARTITIONS).unwrap();
     let data = cluster.node(VICTIM).data();
     until("several segments", || {
@@ -68,6 +67,13 @@ fn damaged_segments_are_fetched_again() {
         Ok((0..PARTITIONS).all(|index| segments(&data, index).len() > 3).then_some(()))
     })
     .unwrap();
+    (writer, data)
+}
+
+#[test]
+fn damaged_segments_are_fetched_again() {
+    let mut cluster = cluster(&[RACKS[0], RACKS[1], "log.roll.ms=300", "min.insync.replicas=2"]);
+    let (writer, data) = until_there_are_segments(&mut cluster);
     let mut ledger = Ledger::default();
     writer.finish().unwrap().iter().for_each(|&(value, place)| ledger.acknowledge(value, place));
     assert!(cluster.node(VICTIM).terminate().unwrap().success());
@@ -96,13 +102,7 @@ fn damaged_segments_are_fetched_again() {
 #[test]
 fn a_replica_that_was_cut_says_so_and_is_filled_again() {
     let mut cluster = cluster(&["log.roll.ms=300", "min.insync.replicas=2"]);
-    let writer = Writer::start(client::config_of(&cluster.nodes), TOPIC, PARTITIONS).unwrap();
-    let data = cluster.node(VICTIM).data();
-    until("several segments", || {
-        writer.until_more(100)?;
-        Ok((0..PARTITIONS).all(|index| segments(&data, index).len() > 3).then_some(()))
-    })
-    .unwrap();
+    let (writer, data) = until_there_are_segments(&mut cluster);
     cluster.node(VICTIM).kill().unwrap();
     // The first ones are older than the journal, which would write them again.
     (0..PARTITIONS).for_each(|index| rot(&segments(&data, index)[0]));
