@@ -72,12 +72,7 @@ impl Directories {
         for (_, dir) in self.healthy() {
             if let Err(error) = dir.begin_life(incarnation) {
                 tracing::error!(%error, "this log directory is left out: what is in it is offline");
-                let (health, reason) = (dir.health(), error.to_string());
-                if error.may_pass() {
-                    health.give_up(&reason)
-                } else {
-                    health.poison(&reason)
-                }
+                dir.health().fail(&error.to_string(), error.may_pass());
                 last = Some(error);
             }
         }

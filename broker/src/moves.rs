@@ -245,7 +245,8 @@ impl Mover {
         log.set_listener(Arc::new(NoListener));
         let mut entropy = self.entropy.lock();
         if let Err(error) = source.delete_logs(&[(topic, partition)], now_ms, || entropy.uuid()) {
-            source.health().poison(&format!("removing {topic}-{partition}, which has moved, failed: {error}"));
+            let reason = format!("removing {topic}-{partition}, which has moved, failed: {error}");
+            source.health().fail(&reason, error.may_pass());
         }
         self.directories.moved(&moving.name, moving.to);
         Ok(arrived)

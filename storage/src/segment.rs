@@ -25,8 +25,9 @@ use parking_lot::Mutex;
 
 use crate::{
     cache::files::{FileCache, FileSlot},
+    config::LogConfig,
     index::txn,
-    io::{Disk, DiskFile},
+    io::{Disk, DiskFile, is_refusal},
     log::AbortedTxn,
 };
 use format::{FileKind, FileName, Suffix};
@@ -144,6 +145,16 @@ impl Segment {
         disk.sync_dir(dir)?;
         rename(log)?;
         disk.sync_dir(dir)
+    }
+
+    /// Takes the room for all that the segment may grow to, where the log is to have it in advance.
+    pub(crate) fn reserve(&self, config: &LogConfig) -> io::Result<()> {
+        if config.preallocate { self.log.get_or_create()?.preallocate(config.segment_limit()) } else { Ok(()) }
+    }
+
+    /// Takes the room again that a cut of the file gave back. Where there is none now, it is as if it had never been taken.
+    pub(crate) fn reserve_again(&self, config: &LogConfig) -> io::Result<()> {
+        self.reserve(config).or_else(|error| if is_refusal(&error) { Ok(()) } else { Err(error) })
     }
 
     /// Syncs all files that are there.

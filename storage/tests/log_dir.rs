@@ -12,6 +12,8 @@ mod hooked_disk;
 mod loss;
 #[path = "log_dir/moves.rs"]
 mod moves;
+#[path = "log_dir/room.rs"]
+mod room;
 
 use std::{
     path::{Path, PathBuf},
@@ -346,33 +348,6 @@ fn logs_that_nobody_recovered_are_not_declared_clean() {
     dir.close_clean(-1, 0).unwrap();
     drop(dir);
     assert!(matches!(open(&disk).last_shutdown(), LastShutdown::Clean { .. }));
-}
-
-#[test]
-fn below_the_reserve_clients_are_refused_and_coordinators_are_not() {
-    const MIB: u64 = 1 << 20;
-    let disk = SimDisk::new(1);
-    disk.set_capacity(40 * MIB);
-    let dir = open(&disk);
-    let log = dir.open_log(request("t", 0), 0).unwrap();
-    let mut appended = 0;
-    let refusal = loop {
-        match append_as(&log, &[1; 100_000], Origin::Client) {
-            Ok(_) => appended += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
-    let free = disk.space(Path::new(DIR)).unwrap().available;
-    assert!((MIB..2 * MIB).contains(&free), "{free} of the 2 MiB are left");
-    append_as(&log, b"offsets", Origin::Coordinator).unwrap();
-    assert_eq!(commit(&dir), 1);
-    assert_eq!(log.durable_end(), appended + 1);
-    // Somebody frees room; the state is left by itself.
-    disk.set_capacity(60 * MIB);
-    dir.maintain(0).unwrap();
-    append(&log, b"x");
-    assert!(!dir.health().is_poisoned());
 }
 
 #[test]

@@ -52,6 +52,8 @@ fn log_config() -> LogConfig {
         cleanup_policy: CleanupPolicy::DELETE,
         file_delete_delay_ms: 0,
         durability: Durability::Fsync,
+        // A node with a full disk stays in the quorum: what decides who leads in its place is not to wait for room.
+        preallocate: true,
         ..LogConfig::default()
     }
 }
@@ -242,8 +244,7 @@ impl LogStore {
     /// After a failed write nothing in the directory can be trusted any more, and without room the quorum cannot be told the truth.
     fn poisoned<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
-            let (health, reason) = (self.storage.commit.health(), format!("metadata log: {error}"));
-            if is_refusal(error) { health.give_up(&reason) } else { health.poison(&reason) }
+            self.storage.commit.health().fail(&format!("metadata log: {error}"), is_refusal(error));
         }
         result
     }

@@ -248,9 +248,7 @@ impl Log {
         let file = segment.log.get_or_create()?;
         let dir = self.resources.disk().open_dir(&self.dir)?;
         file.truncate(0)?;
-        if state.config.preallocate {
-            file.preallocate(state.config.segment_limit())?;
-        }
+        segment.reserve(&state.config)?;
         let sealed = state.writer.seal();
         sealed.map_err(|error| if is_refusal(&error) { error } else { self.poison("write of an index", error) })?;
         match self.write_snapshot(state.end, &state.producers) {

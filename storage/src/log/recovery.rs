@@ -248,9 +248,7 @@ impl Loader<'_> {
     fn begin_at(&self, base_offset: i64) -> Result<SegmentWriter, OpenError> {
         let segment = self.segment(&Inventory::default(), base_offset, 0);
         segment.log.get_or_create()?.truncate(0)?;
-        if self.options.config.preallocate {
-            segment.log.get()?.preallocate(self.options.config.segment_limit())?;
-        }
+        segment.reserve(&self.options.config)?;
         let builder = IndexBuilder::new(base_offset, self.options.config.index_interval_bytes);
         Ok(SegmentWriter::new(segment, builder, (0, 0), self.now_ms))
     }
@@ -451,6 +449,7 @@ fn finish(
     if epochs.entries().len() < known {
         files::write_epochs(loader.disk(), loader.dir(), &epochs)?;
     }
+    writer.segment.reserve_again(&loader.options.config)?;
     let news = !loader.proves(end);
     if news && writer.size() == 0 {
         kept.files.push(writer.segment.log.get()?);

@@ -195,6 +195,7 @@ impl Log {
     fn shorten(&self, state: &State, segment: &Arc<Segment>, position: u64) -> io::Result<(SegmentWriter, i64)> {
         let file = segment.log.get()?;
         file.truncate(position)?;
+        segment.reserve_again(&state.config)?;
         file.sync_now()?;
         segment.close();
         for slot in [&segment.log, &segment.offset_index, &segment.time_index, &segment.txn_index] {
@@ -228,9 +229,7 @@ impl Log {
         let segment = Segment::new(&self.resources.files, &self.dir, base_offset, 0, Suffix::None);
         let file = segment.log.get_or_create()?;
         file.truncate(0)?;
-        if state.config.preallocate {
-            file.preallocate(state.config.segment_limit())?;
-        }
+        segment.reserve(&state.config)?;
         file.sync_now()?;
         let builder = IndexBuilder::new(base_offset, state.config.index_interval_bytes);
         Ok(SegmentWriter::new(Arc::new(segment), builder, (0, 0), state.writer.created_ms))

@@ -131,7 +131,7 @@ impl LogDir {
             self.sync_opened(vec![opened]).pop().unwrap_or(Err(OpenLogError::UnusableName(name.clone())))
         });
         let log = opened.inspect_err(|error| {
-            self.health.poison(&format!("{name} came here and does not open: {error}"));
+            self.health.fail(&format!("{name} came here and does not open: {error}"), error.may_pass());
         })?;
         self.checkpoints.know(&name, remembered);
         Ok(log)

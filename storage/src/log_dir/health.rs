@@ -119,6 +119,11 @@ impl DirHealth {
         self.stop(Stop { reason: reason.to_owned(), is_damage: false });
     }
 
+    /// Stops the directory as something failed that could not be left out: for the rest of the process if the failure may pass, else for good.
+    pub fn fail(&self, reason: &str, may_pass: bool) {
+        if may_pass { self.give_up(reason) } else { self.poison(reason) }
+    }
+
     fn stop(&self, stop: Stop) {
         let reason = stop.reason.clone();
         if self.stopped.set(stop).is_ok() {
