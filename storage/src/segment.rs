@@ -147,14 +147,18 @@ impl Segment {
         disk.sync_dir(dir)
     }
 
-    /// Takes the room for all that the segment may grow to, where the log is to have it in advance.
+    /// Takes the room for all that the segment may grow to, where the log is to have it in advance. If there is not so much, appends
+    /// take what they need and are refused when that is not there: a log can always begin, roll and be cut.
     pub(crate) fn reserve(&self, config: &LogConfig) -> io::Result<()> {
-        if config.preallocate { self.log.get_or_create()?.preallocate(config.segment_limit()) } else { Ok(()) }
-    }
-
-    /// Takes the room again that a cut of the file gave back. Where there is none now, it is as if it had never been taken.
-    pub(crate) fn reserve_again(&self, config: &LogConfig) -> io::Result<()> {
-        self.reserve(config).or_else(|error| if is_refusal(&error) { Ok(()) } else { Err(error) })
+        if !config.preallocate {
+            return Ok(());
+        }
+        let file = self.log.get_or_create()?;
+        match file.preallocate(config.segment_limit()) {
+            // What it got of it would be missing elsewhere.
+            Err(error) if is_refusal(&error) => file.truncate(file.len()?),
+            result => result,
+        }
     }
 
     /// Syncs all files that are there.

@@ -449,7 +449,7 @@ fn finish(
     if epochs.entries().len() < known {
         files::write_epochs(loader.disk(), loader.dir(), &epochs)?;
     }
-    writer.segment.reserve_again(&loader.options.config)?;
+    writer.segment.reserve(&loader.options.config)?;
     let news = !loader.proves(end);
     if news && writer.size() == 0 {
         kept.files.push(writer.segment.log.get()?);

@@ -195,7 +195,7 @@ impl Log {
     fn shorten(&self, state: &State, segment: &Arc<Segment>, position: u64) -> io::Result<(SegmentWriter, i64)> {
         let file = segment.log.get()?;
         file.truncate(position)?;
-        segment.reserve_again(&state.config)?;
+        segment.reserve(&state.config)?;
         file.sync_now()?;
         segment.close();
         for slot in [&segment.log, &segment.offset_index, &segment.time_index, &segment.txn_index] {

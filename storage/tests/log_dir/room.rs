@@ -77,6 +77,29 @@ fn taken_when_full(preallocate: bool, durability: Durability) -> [bool; 3] {
 }
 
 #[test]
+fn a_log_that_finds_no_room_in_advance_begins_rolls_and_is_cut_all_the_same() {
+    let disk = SimDisk::new(1);
+    let dir = open(&disk);
+    disk.set_capacity(disk.used() + MIB / 2);
+    let log = open_log(&dir, true, Durability::PageCache);
+    append(&log, b"x");
+    log.truncate_fully_and_start_at(7).unwrap();
+    assert_eq!(append(&log, b"y"), 7);
+    log.truncate_to(7).unwrap();
+    assert_eq!(append(&log, b"z"), 7);
+    let mut taken = 0;
+    let refusal = loop {
+        match append_as(&log, &[1; 100_000], Origin::Coordinator) {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
+    assert!((1..6).contains(&taken), "{taken}");
+    assert!(!dir.health().is_poisoned());
+}
+
+#[test]
 fn room_that_was_taken_in_advance_is_there_when_the_disk_is_full() {
     for durability in [Durability::PageCache, Durability::Fsync] {
         assert_eq!(taken_when_full(true, durability), [true; 3], "{durability:?}");
