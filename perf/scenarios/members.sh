@@ -46,6 +46,7 @@ make missed 12 3
 write missed 64
 until_says "$bootstrap" "$sound"
 end KILL 3
+until_says "$bootstrap" '^ +3 .* fenced '
 until_says "$bootstrap" ' 0 without leader'
 write missed "$MIB"
 begun=$(now)

@@ -16,7 +16,8 @@ declare -A node
 
 start() { # id
   if [ "$SYSTEM" = kafka ]; then
-    node[$1]=$(PORT=$((PORT + $1)) CTRL_PORT=$((PORT + 3 + $1)) DATA="$DATA/$1" NODE_ID=$1 VOTERS=$voters CLUSTER_ID=$cluster WAIT=0 \
+    local client=$((PORT + $1)) quorum=$((PORT + 3 + $1))
+    node[$1]=$(PORT=$client CTRL_PORT=$quorum DATA="$DATA/$1" NODE_ID=$1 VOTERS=$voters CLUSTER_ID=$cluster WAIT=0 \
       "${KAFKA:?a script that starts a node}" 2>>"$DATA/$1.log" | tail -n 1)
     return
   fi
