@@ -248,7 +248,6 @@ impl Loader<'_> {
     fn begin_at(&self, base_offset: i64) -> Result<SegmentWriter, OpenError> {
         let segment = self.segment(&Inventory::default(), base_offset, 0);
         segment.log.get_or_create()?.truncate(0)?;
-        segment.reserve(&self.options.config)?;
         let builder = IndexBuilder::new(base_offset, self.options.config.index_interval_bytes);
         Ok(SegmentWriter::new(segment, builder, (0, 0), self.now_ms))
     }

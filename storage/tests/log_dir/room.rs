@@ -14,20 +14,26 @@ use super::{DIR, append, append_as, commit, open, request};
 
 const MIB: u64 = 1 << 20;
 
+/// Appends until there is no room; how often there was.
+fn until_refused(log: &Log, origin: Origin) -> i64 {
+    let mut appended = 0;
+    let refusal = loop {
+        match append_as(log, &[1; 100_000], origin) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
+    appended
+}
+
 #[test]
 fn below_the_reserve_clients_are_refused_and_coordinators_are_not() {
     let disk = SimDisk::new(1);
     disk.set_capacity(40 * MIB);
     let dir = open(&disk);
     let log = dir.open_log(request("t", 0), 0).unwrap();
-    let mut appended = 0;
-    let refusal = loop {
-        match append_as(&log, &[1; 100_000], Origin::Client) {
-            Ok(_) => appended += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
+    let appended = until_refused(&log, Origin::Client);
     let free = disk.space(Path::new(DIR)).unwrap().available;
     assert!((MIB..2 * MIB).contains(&free), "{free} of the 2 MiB are left");
     append_as(&log, b"offsets", Origin::Coordinator).unwrap();
@@ -87,14 +93,7 @@ fn a_log_that_finds_no_room_in_advance_begins_rolls_and_is_cut_all_the_same() {
     assert_eq!(append(&log, b"y"), 7);
     log.truncate_to(7).unwrap();
     assert_eq!(append(&log, b"z"), 7);
-    let mut taken = 0;
-    let refusal = loop {
-        match append_as(&log, &[1; 100_000], Origin::Coordinator) {
-            Ok(_) => taken += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refusal, AppendError::OutOfSpace), "{refusal}");
+    let taken = until_refused(&log, Origin::Coordinator);
     assert!((1..6).contains(&taken), "{taken}");
     assert!(!dir.health().is_poisoned());
 }
