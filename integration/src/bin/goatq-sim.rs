@@ -158,7 +158,8 @@ fn child(seed: u64, defect: Option<Defect>) -> anyhow::Result<Output> {
     if let Some(defect) = defect {
         command.args(["--defect", defect.name()]);
     }
-    let world = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("a process for the world")?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let world = command.spawn().context("a process for the world")?;
     let limit = Rlimit { current: Some(WORLD_SECONDS), maximum: Some(WORLD_SECONDS) };
     // If it is at its end by now, it needs none.
     let _ = prlimit(Pid::from_raw(i32::try_from(world.id())?), Resource::Cpu, limit);
