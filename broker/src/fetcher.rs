@@ -45,7 +45,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A connection lives for this long before it is given up for new partitions: many that come one by one cost few connections.
 const SHORTEST_LIFE: Duration = Duration::from_millis(100);
 /// Shortest time for which nothing is asked.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// How followers fetch.
 #[derive(Debug, Clone)]
@@ -210,7 +210,11 @@ impl LeaderFetcher {
             return Ok(Round::Over);
         }
         let ask = self.session.ask(wanted);
-        let request = self.request(ask);
+        // A request that waits at the leader keeps those waiting whose pause has ended meanwhile.
+        let resumes =
+            followed.values().filter_map(|partition| partition.fetch_paused_until()).filter(|at| *at > now).min();
+        let longest = resumes.map_or(self.parts.config.max_wait, |at| self.parts.config.max_wait.min(at - now));
+        let request = self.request(ask, longest);
         let response = tokio::select! {
             response = connection.fetch(request) => response?,
             () = self.new_partitions(young_until) => return Ok(Round::GivenUp),
@@ -271,13 +275,14 @@ impl LeaderFetcher {
         }
     }
 
-    fn request(&self, ask: Ask) -> FetchRequest {
+    /// `longest` is how long the leader may wait for something to send.
+    fn request(&self, ask: Ask, longest: Duration) -> FetchRequest {
         let config = &self.parts.config;
         let image = self.parts.applied.image();
         let replica_epoch = image.brokers.get(config.node_id).map_or(-1, |broker| broker.epoch);
         let mut request = FetchRequest {
             replica_state: ReplicaState { replica_id: config.node_id, replica_epoch },
-            max_wait_ms: i32::try_from(config.max_wait.as_millis()).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(longest.as_micros().div_ceil(1000)).unwrap_or(i32::MAX),
             min_bytes: config.min_bytes,
             max_bytes: config.response_bytes,
             session_id: ask.id,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use goatq_controller::decide::brokers::RegisterBroker;
 use goatq_controller::decide::{Command, Context, Decision};
 use goatq_controller::feature::SupportedFeatures;
@@ -123,7 +125,6 @@ fn parts(leader: &RunningNode, partitions: Arc<PartitionRegistry>) -> FetcherPar
 
 impl Follower {
     fn new(leader: &RunningNode, path: &Path) -> Self {
-        let node = leader.node();
         let dir = LogDirConfig {
             cluster_id: "cluster".to_owned(),
             node_id: FOLLOWER,
@@ -137,12 +138,21 @@ impl Follower {
         let tasks = TaskTracker::new();
         let running = dir.clone();
         tasks.spawn(async move { running.run().await });
+        let partition = Self::partition(leader, &dir, 0);
+        let partitions = Arc::new(PartitionRegistry::default());
+        partitions.insert(partition.clone());
+        Self { dir, partition, parts: parts(leader, partitions), stop: CancellationToken::new(), tasks }
+    }
+
+    /// Partition 0, as the leader has it, or one that the leader knows nothing of.
+    fn partition(leader: &RunningNode, dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
+        let node = leader.node();
         let image = node.image();
         let topic = image.topics.by_name("t").expect("made");
         let config = node.config.topic(None);
         let request = LogRequest {
             topic: "t".to_owned(),
-            partition: 0,
+            partition: index,
             topic_id: Some(topic.id),
             config: config.log.clone(),
             listener: Arc::new(NoListener),
@@ -158,7 +168,7 @@ impl Follower {
             damages: tokio::sync::mpsc::unbounded_channel().0,
             counts: Arc::default(),
         };
-        let name = PartitionName { topic: "t".into(), topic_id: topic.id, index: 0 };
+        let name = PartitionName { topic: "t".into(), topic_id: topic.id, index };
         let partition = Partition::new(name, context, log, config, Arc::default());
         let image = topic.partition(0).expect("there");
         let assignment = Assignment {
@@ -171,9 +181,7 @@ impl Follower {
             unclean_epoch: image.unclean_epoch,
         };
         partition.assign(assignment, Duration::ZERO);
-        let partitions = Arc::new(PartitionRegistry::default());
-        partitions.insert(partition.clone());
-        Self { dir, partition, parts: parts(leader, partitions), stop: CancellationToken::new(), tasks }
+        partition
     }
 
     fn fetch(&mut self) {
@@ -242,6 +250,51 @@ async fn a_follower_over_loopback() {
     follower.fetch();
     isr(&node, &[LEADER, FOLLOWER]).await;
     assert_eq!(follower.partition.log_end_offset(), 5);
+    follower.end().await;
+    node.shutdown().await;
+}
+
+/// Connections to the leader that count the requests which ask for partition 1.
+struct Counted {
+    peers: Arc<dyn Peers>,
+    asked: Arc<watch::Sender<u32>>,
+}
+
+impl Peers for Counted {
+    fn connect(&self, broker: i32) -> BoxFuture<'_, Result<Box<dyn LeaderConnection>, PeerError>> {
+        let asked = self.asked.clone();
+        let counted = move |connection| Box::new(CountedConnection { connection, asked }) as Box<dyn LeaderConnection>;
+        self.peers.connect(broker).map_ok(counted).boxed()
+    }
+}
+
+struct CountedConnection {
+    connection: Box<dyn LeaderConnection>,
+    asked: Arc<watch::Sender<u32>>,
+}
+
+impl LeaderConnection for CountedConnection {
+    fn fetch(&mut self, request: FetchRequest) -> BoxFuture<'_, Result<FetchResponse, PeerError>> {
+        if request.topics.iter().flat_map(|topic| &topic.partitions).any(|asked| asked.partition == 1) {
+            self.asked.send_modify(|asked| *asked += 1);
+        }
+        self.connection.fetch(request)
+    }
+}
+
+#[tokio::test]
+async fn a_partition_whose_pause_ends_does_not_wait_for_a_silent_one() {
+    let (here, there) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let node = leader(here.path()).await;
+    let mut follower = Follower::new(&node, there.path());
+    follower.parts.partitions.insert(Follower::partition(&node, &follower.dir, 1));
+    let (asked, mut times) = watch::channel(0);
+    follower.parts.peers = Arc::new(Counted { peers: follower.parts.peers.clone(), asked: Arc::new(asked) });
+    // Nothing is written to the partition that the leader has.
+    follower.parts.config.max_wait = 5 * PATIENCE;
+    follower.fetch();
+    let often = tokio::time::timeout(PATIENCE, times.wait_for(|times| *times >= 3)).await;
+    often.expect("it is asked for again").expect("the fetcher runs");
     follower.end().await;
     node.shutdown().await;
 }

@@ -17,8 +17,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// First pause after an error; it doubles with each one.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// First pause after an error; it doubles with each one. Mostly the error is that a new leader has not heard of itself yet, and producers wait until
+/// it is asked again: doubling, what they wait in vain is as long as the leader took, at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The log of a follower, as far as the rules look at it.
 pub trait ReplicaLog {

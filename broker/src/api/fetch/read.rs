@@ -82,8 +82,7 @@ impl<'a> Reading<'a> {
         let mut over = false;
         loop {
             let (bytes, tell_now) = self.look();
-            let hopeless = self.quiet == 0 && self.targets.iter().all(|target| target.partition.is_err());
-            over |= bytes >= self.wanted.min_bytes || tell_now || hopeless;
+            over |= bytes >= self.wanted.min_bytes || tell_now || self.is_hopeless();
             if over || Instant::now() >= self.deadline {
                 return;
             }
@@ -94,6 +93,14 @@ impl<'a> Reading<'a> {
             }
             over |= !self.hear();
         }
+    }
+
+    /// Whether waiting is for nothing: none of what was asked for is here. Followers are told of any such partition: their leader may not have heard of itself yet, and they
+    /// ask again soon.
+    fn is_hopeless(&self) -> bool {
+        let mut targets = self.targets.iter();
+        let missing = |target: &Target| target.partition.is_err();
+        if self.wanted.follower.is_some() { targets.any(missing) } else { self.quiet == 0 && targets.all(missing) }
     }
 
     /// Sleeps until one of the partitions has moved; false when time is over before.
