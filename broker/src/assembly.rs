@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::health::{Health, Phase};
 use crate::lifecycle::{Registration, give_up_leadership};
 use crate::node::Node;
+use crate::partition::LastAppend;
 use crate::tasks::high_watermarks::note;
 pub use error::StartError;
 use listeners::Servers;
@@ -31,6 +32,8 @@ pub use start::NodeOptions;
 
 /// How long requests under way may take when the node stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long followers in sync may take to have all that this node has, before others lead them: longer, and producers would wait for a slow disk.
+const LEVEL: Duration = Duration::from_millis(50);
 /// How long another voter may take to become the leader of the quorum in place of this one.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
@@ -128,9 +131,27 @@ impl RunningNode {
             self.node.groups.shut_down();
         }
         if let Some(registration) = self.registration.as_ref().filter(|_| config.quorum.controlled_shutdown) {
+            self.level_followers().await;
             give_up_leadership(registration).await;
+            self.node.partitions.all().iter().for_each(|partition| partition.lead_on_after_all());
         }
         self.node.controller.resign(HAND_OVER).await;
+    }
+
+    /// Takes nothing more from clients, and lets those that are to lead next have everything: who lacks nothing makes nobody cut a log.
+    async fn level_followers(&self) {
+        let partitions = self.node.partitions.all();
+        let left: Vec<_> =
+            partitions.iter().filter_map(|partition| Some((partition, partition.hand_over()?))).collect();
+        let level = async {
+            for (partition, LastAppend { offset, leader_epoch }) in left {
+                // Who does not lead any more has nothing to hand over.
+                let _ = partition.wait_committed(offset, leader_epoch).await;
+            }
+        };
+        if tokio::time::timeout(LEVEL, level).await.is_err() {
+            tracing::debug!("followers do not have everything yet: some may have to cut what the next leader lacks");
+        }
     }
 
     async fn close_directories(&self) {

@@ -200,8 +200,12 @@ impl LeaderFetcher {
     /// One request and what comes of it.
     async fn round(&mut self, connection: &mut dyn LeaderConnection, young_until: Instant) -> Result<Round, PeerError> {
         let followed = self.partitions.borrow_and_update().clone();
-        let now = self.parts.clock.monotonic();
-        let wanted = self.wanted(&followed, now);
+        let mut now = self.parts.clock.monotonic();
+        let mut wanted = self.wanted(&followed, now);
+        if wanted.len() < followed.len() && until_durable(&followed).await {
+            now = self.parts.clock.monotonic();
+            wanted = self.wanted(&followed, now);
+        }
         if wanted.is_empty() {
             // All pause; the next assignment may end that.
             let resumes = followed.values().filter_map(|partition| partition.fetch_paused_until()).min();
@@ -265,9 +269,9 @@ impl LeaderFetcher {
             let followed = partitions.borrow_and_update().clone();
             let now = self.parts.clock.monotonic();
             let is_new = |(key, partition): (&PartitionId, &Arc<Partition>)| {
-                let next = partition.next_fetch(now);
                 let asked = self.session.asked(*key).map(|asked| asked.leader_epoch);
-                next.is_some_and(|next| asked != Some(next.leader_epoch))
+                let asks = || partition.has_undurable() || partition.next_fetch(now).is_some();
+                asked != Some(partition.leader_epoch()) && asks()
             };
             if followed.iter().any(is_new) {
                 return sleep_until(young_until).await;
@@ -331,6 +335,17 @@ impl LeaderFetcher {
             partition.wait_all_durable().await;
         }
     }
+}
+
+/// Waits for what fetchers from earlier leaders have left when they ended: it is not asked for what is behind that before it is durable. Whether
+/// there was anything.
+async fn until_durable(followed: &Followed) -> bool {
+    let mut waited = false;
+    for partition in followed.values().filter(|partition| partition.has_undurable()) {
+        partition.wait_all_durable().await;
+        waited = true;
+    }
+    waited
 }
 
 /// Waits for another assignment. It never ends where there will be none: whoever starts and ends fetchers ends this one, too.

@@ -12,6 +12,7 @@
 
 mod append;
 mod error;
+mod handover;
 mod leading;
 mod listener;
 mod read;
@@ -21,6 +22,7 @@ pub mod validate;
 
 pub use append::Appended;
 pub use error::{AppendError, CommitError, InternalAppendError, LeaderError, PartitionReadError, ReplicaAppendError};
+pub use handover::LastAppend;
 pub use leading::PartitionProposal;
 pub use read::PartitionRead;
 pub use registry::{PartitionRegistry, TopicPartitions};
@@ -116,6 +118,8 @@ pub struct Partition {
     is_leader: AtomicBool,
     leader_id: AtomicI32,
     leader_epoch: AtomicI32,
+    /// The epoch in which this leader takes nothing from clients any more.
+    handing_over: AtomicI32,
     failed: AtomicBool,
     closed: AtomicBool,
     /// There are replicas on other nodes.
@@ -155,6 +159,7 @@ impl Partition {
             is_leader: AtomicBool::new(false),
             leader_id: AtomicI32::new(NONE),
             leader_epoch: AtomicI32::new(NONE),
+            handing_over: AtomicI32::new(NONE),
             failed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             replicated: AtomicBool::new(false),

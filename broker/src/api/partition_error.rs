@@ -93,7 +93,7 @@ pub(super) fn commit_code(error: CommitError) -> ErrorCode {
 /// The code of [`AppendError`].
 pub(super) fn append_code(error: &AppendError) -> ErrorCode {
     match error {
-        AppendError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        AppendError::NotLeader | AppendError::HandsOver { .. } => ErrorCode::NotLeaderOrFollower,
         AppendError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
         AppendError::NotInTransaction => ErrorCode::InvalidTxnState,
         AppendError::Refused(refusal) => match refusal.kind {

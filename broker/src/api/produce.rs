@@ -26,6 +26,8 @@ use crate::net::{CloseReason, Outcome};
 use crate::partition::validate::RefusalKind;
 use crate::partition::{AppendError, Appended, Partition, TopicPartitions};
 
+/// How long a request waits at most for the next leader of what this node is about to leave.
+const LEAVING: Duration = Duration::from_millis(200);
 /// Version from which replies say where the leader is.
 const LEADER_HINTS: i16 = 10;
 /// Version from which topics are named by id.
@@ -69,6 +71,12 @@ impl Pending {
     }
 }
 
+/// A leader that takes no more and is about to be followed by another one: clients are told when they can find that.
+struct Leaving {
+    log: Arc<Partition>,
+    leader_epoch: i32,
+}
+
 /// Why a partition's records were not appended.
 struct Failure {
     error: ErrorCode,
@@ -104,21 +112,25 @@ pub(crate) fn start(cx: RequestContext, request: ProduceRequest) -> Stage<impl F
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let transactional = request.transactional_id.is_some();
     let now_ms = cx.node.clock.wall_ms();
-    let mut append = Append { cx: &cx, acks, transactional, now_ms, pending: Vec::new() };
+    let mut append = Append { cx: &cx, acks, transactional, now_ms, pending: Vec::new(), leaving: Vec::new() };
     let topics = request.topic_data.into_iter().enumerate();
     let mut responses: Vec<_> = topics.map(|(at, topic)| append.topic(at, topic)).collect();
-    let mut pending = append.pending;
+    let Append { mut pending, leaving, .. } = append;
     if acks == Acks::None {
         return Stage::Answered(unacknowledged(&cx, &responses));
     }
     // What need not be synced counts by now.
     pending.retain(|pending| !pending.is_over(acks));
-    if pending.is_empty() {
+    if pending.is_empty() && leaving.is_empty() {
         return Stage::Answered(answer(&cx, responses));
     }
     let deadline = Instant::now() + timeout;
     Stage::Waiting(async move {
         wait(&cx, acks, pending, deadline, &mut responses).await;
+        let soon = deadline.min(Instant::now() + LEAVING);
+        for Leaving { log, leader_epoch } in leaving {
+            let _ = cx.connection.timer.limit(soon, log.until_handed_over(leader_epoch)).await;
+        }
         answer(&cx, responses)
     })
 }
@@ -141,6 +153,7 @@ struct Append<'a> {
     transactional: bool,
     now_ms: i64,
     pending: Vec<Pending>,
+    leaving: Vec<Leaving>,
 }
 
 impl Append<'_> {
@@ -173,7 +186,7 @@ impl Append<'_> {
     }
 
     fn partition(
-        &self,
+        &mut self,
         name: &str,
         found: Option<&TopicPartitions>,
         by_name: bool,
@@ -195,6 +208,10 @@ impl Append<'_> {
         let appended = partition.append_client(data.records, self.cx.api_version, all, self.now_ms);
         match appended.inspect_err(|error| count_failure(counts, error, size)) {
             Ok(appended) => Ok((Arc::clone(partition), appended)),
+            Err(error @ AppendError::HandsOver { leader_epoch }) => {
+                self.leaving.push(Leaving { log: Arc::clone(partition), leader_epoch });
+                Err(error.into())
+            }
             // A transaction of nobody's is nobody's to write to.
             Err(AppendError::NotInTransaction) if !self.transactional => {
                 Err(ErrorCode::TransactionalIdAuthorizationFailed.into())

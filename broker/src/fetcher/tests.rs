@@ -23,7 +23,8 @@ use super::peers::{PeerConfig, TcpPeers};
 use super::*;
 use crate::assembly::RunningNode;
 use crate::assembly::testing::started;
-use crate::partition::{Assignment, PartitionContext, PartitionName};
+use crate::fetch::planner::{Isolation, ReadBounds};
+use crate::partition::{Assignment, LeaderRecords, PartitionContext, PartitionName};
 use crate::purgatory::Purgatory;
 
 const LEADER: i32 = 1;
@@ -136,8 +137,6 @@ impl Follower {
         };
         let dir = LogDir::open(goatq_storage::io::default_disk(), path, dir).expect("a fresh directory");
         let tasks = TaskTracker::new();
-        let running = dir.clone();
-        tasks.spawn(async move { running.run().await });
         let partition = Self::partition(leader, &dir, 0);
         let partitions = Arc::new(PartitionRegistry::default());
         partitions.insert(partition.clone());
@@ -184,6 +183,12 @@ impl Follower {
         partition
     }
 
+    /// From now on what is appended becomes durable.
+    fn sync(&self) {
+        let dir = self.dir.clone();
+        self.tasks.spawn(async move { dir.run().await });
+    }
+
     fn fetch(&mut self) {
         self.stop = CancellationToken::new();
         self.tasks.spawn(ReplicaFetchers::new(self.parts.clone()).run(self.stop.clone()));
@@ -222,6 +227,7 @@ async fn a_follower_over_loopback() {
     let node = leader(here.path()).await;
     let led = node.node().partitions.get("t", 0).expect("led");
     let mut follower = Follower::new(&node, there.path());
+    follower.sync();
     assert_eq!(led.in_sync_replicas(), 2);
     // In sync and silent, the follower is waited for: nothing is committed before it fetches.
     let first = produce(&led, "a");
@@ -250,6 +256,34 @@ async fn a_follower_over_loopback() {
     follower.fetch();
     isr(&node, &[LEADER, FOLLOWER]).await;
     assert_eq!(follower.partition.log_end_offset(), 5);
+    follower.end().await;
+    node.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_fetcher_waits_for_what_an_earlier_one_left() {
+    let (here, there) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let node = leader(here.path()).await;
+    let led = node.node().partitions.get("t", 0).expect("led");
+    let mut follower = Follower::new(&node, there.path());
+    produce(&led, "a");
+    // What an earlier fetcher has appended, and did not wait for.
+    let asked = follower.partition.next_fetch(Duration::ZERO).expect("nothing to wait for");
+    let bounds = ReadBounds { max_bytes: 1 << 20, min_one_batch: true };
+    let read = led.read(0, Some(bounds), Isolation::LogEnd).expect("readable");
+    let records = read.slice.expect("something").load().await.expect("readable").concat();
+    let answer = LeaderRecords { records: bytes::Bytes::from(records).into(), high_watermark: 0, log_start: 0 };
+    follower.partition.on_leader_records(&asked, answer, Duration::ZERO, 1).expect("appended");
+    assert!(follower.partition.has_undurable());
+    // Nothing else would make it ask again.
+    follower.parts.config.max_pause = 5 * PATIENCE;
+    follower.fetch();
+    // By then it has found that there is nothing to ask for.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    follower.sync();
+    let appended = produce(&led, "b");
+    let committed = led.wait_committed(appended.last_offset, appended.leader_epoch);
+    tokio::time::timeout(PATIENCE, committed).await.expect("in time").expect("still leading");
     follower.end().await;
     node.shutdown().await;
 }
@@ -287,6 +321,7 @@ async fn a_partition_whose_pause_ends_does_not_wait_for_a_silent_one() {
     let (here, there) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
     let node = leader(here.path()).await;
     let mut follower = Follower::new(&node, there.path());
+    follower.sync();
     follower.parts.partitions.insert(Follower::partition(&node, &follower.dir, 1));
     let (asked, mut times) = watch::channel(0);
     follower.parts.peers = Arc::new(Counted { peers: follower.parts.peers.clone(), asked: Arc::new(asked) });

@@ -72,6 +72,9 @@ impl Partition {
         let leader = self.leader.lock();
         let Some(state) = leader.as_ref() else { return Err(AppendError::NotLeader) };
         let (epoch, alone) = (state.epoch(), state.is_alone());
+        if origin == Origin::Client && self.hands_over(epoch) {
+            return Err(AppendError::HandsOver { leader_epoch: epoch });
+        }
         let appended = self.log().append(vec![batch], AppendOptions { leader_epoch: epoch, origin, now_ms })?;
         if !alone {
             self.log_end.advance(self.log().log_end_offset());

@@ -10,6 +10,12 @@ pub enum AppendError {
     /// This node does not lead the partition.
     #[error("this node is not the leader of the partition")]
     NotLeader,
+    /// This node stops, and another one is about to lead.
+    #[error("this node is about to leave the lead of the partition")]
+    HandsOver {
+        /// The epoch that is about to end.
+        leader_epoch: i32,
+    },
     /// Fewer replicas are in sync than the topic demands for `acks=all`.
     #[error("{in_sync} replicas in sync, {wanted} are needed")]
     NotEnoughReplicas {

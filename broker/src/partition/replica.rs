@@ -57,6 +57,12 @@ impl Partition {
         self.follower.lock().as_ref()?.next_fetch(&Replica(&self.log()), now)
     }
 
+    /// Whether this node follows somebody, and has nothing to ask for because of what an earlier leader sent and is not durable yet.
+    pub fn has_undurable(&self) -> bool {
+        let log = self.log();
+        !self.is_failed() && !self.is_leader() && log.durable_end() < log.log_end_offset()
+    }
+
     /// Committed records of the leader that this follower lacks; `None` when it follows nobody.
     pub fn lag(&self) -> Option<i64> {
         let follows = !self.is_leader() && self.leader().0 >= 0;

@@ -95,12 +95,16 @@ impl World {
     }
 
     fn assign(&self, leader: i32, leader_epoch: i32) {
+        self.assign_to(leader, leader_epoch, &[NODE]);
+    }
+
+    fn assign_to(&self, leader: i32, leader_epoch: i32, replicas: &[i32]) {
         let assignment = Assignment {
             leader,
             leader_epoch,
             partition_epoch: 0,
-            replicas: &[NODE],
-            isr: &[NODE],
+            replicas,
+            isr: replicas,
             adding: &[],
             unclean_epoch: -1,
         };
@@ -428,4 +432,30 @@ fn a_follower_starts_over_within_a_batch() {
     assert_eq!((partition.log_start_offset(), partition.log_end_offset(), partition.high_watermark()), (5, 7, 7));
     world.sync();
     assert_eq!(partition.next_fetch(Duration::ZERO).map(|next| next.offset), Some(7));
+}
+
+#[test]
+fn a_leader_that_hands_over_takes_nothing_from_clients() {
+    let world = world(Durability::Fsync);
+    let partition = &world.partition;
+    world.lead(5);
+    assert_eq!(partition.hand_over(), None, "nobody could take over");
+    world.produce(batch(&["a"])).expect("appended");
+    world.assign_to(NODE, 6, &[NODE, 2]);
+    world.produce(batch(&["b", "c"])).expect("appended");
+    assert_eq!(partition.hand_over(), Some(LastAppend { offset: 2, leader_epoch: 6 }));
+    let refused = world.produce(batch(&["d"])).expect_err("it hands over");
+    assert!(matches!(refused, AppendError::HandsOver { leader_epoch: 6 }), "{refused}");
+    // Groups go on until somebody else has them.
+    assert_eq!(partition.append_internal(batch(&["offsets"]), NOW).expect("appended").base_offset, 3);
+    let mut over = Box::pin(partition.until_handed_over(6));
+    assert!((&mut over).now_or_never().is_none(), "it leads");
+    world.assign_to(2, 7, &[NODE, 2]);
+    over.now_or_never().expect("another one leads");
+    // The next time that it leads is another matter, and so is it when nobody takes over.
+    world.assign_to(NODE, 8, &[NODE, 2]);
+    world.produce(batch(&["d"])).expect("appended");
+    partition.hand_over().expect("another one could");
+    partition.lead_on_after_all();
+    world.produce(batch(&["e"])).expect("appended");
 }

@@ -74,7 +74,9 @@ impl Gaps {
         let first = sites.first().context("no nodes")?;
         until("a topic", PATIENCE, || field::create_topic(first, TOPIC, 1).ok())?;
         until_whole(sites)?;
-        let writer = Writer::start(config(sites), TOPIC, 1)?;
+        let mut writing = config(sites);
+        let diary = loud.then(|| Diary::of("writer", &mut writing, "broker,metadata,topic,msg"));
+        let writer = Writer::start_with(writing, TOPIC, 1, diary)?;
         let reader = Reader::start(&config(sites), loud)?;
         writer.until_more(1_000)?;
         Ok(Self { writer, reader })
