@@ -11,7 +11,7 @@ use goatq_protocol::message::metadata::MetadataResponsePartition;
 use goatq_protocol::message::{CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse};
 use goatq_protocol::wire::Request;
 
-use crate::node::{Node, free_port};
+use crate::node::{Node, free_port, free_ports};
 use crate::peer::Peer;
 
 /// The id of the clusters that are made here.
@@ -41,7 +41,7 @@ impl Cluster {
     /// # Errors
     /// A node does not start.
     pub fn start_with(count: usize, more: &[&str]) -> anyhow::Result<Self> {
-        let ports = (0..count).map(|_| free_port()).collect::<anyhow::Result<Vec<_>>>()?;
+        let ports = free_ports(count)?;
         let voters: Vec<_> = (1..).zip(&ports).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
         let mut cluster = Self { nodes: Vec::new(), voters: voters.join(",") };
         for (id, port) in (1..).zip(&ports) {

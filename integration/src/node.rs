@@ -61,13 +61,14 @@ impl Node {
         settings: &[&str],
     ) -> anyhow::Result<Self> {
         let settings = settings.iter().map(|s| s.to_string()).collect();
-        let (port, http_port, beside) = (free_port()?, free_port()?, beside.map(str::to_owned));
-        let mut node = Self { folder, data, port, http_port, settings, beside, process: None };
+        let (ports, beside) = (free_ports(2)?, beside.map(str::to_owned));
+        let mut node = Self { folder, data, port: ports[0], http_port: ports[1], settings, beside, process: None };
         // Between finding a port and using it somebody else may have got it.
         for _ in 0..PORTS {
             match node.restart() {
                 Err(_) if node.log().contains("in use") => {
-                    (node.port, node.http_port) = (free_port()?, free_port()?);
+                    let ports = free_ports(2)?;
+                    (node.port, node.http_port) = (ports[0], ports[1]);
                 }
                 started => return started.map(|()| node),
             }
@@ -195,12 +196,21 @@ impl Drop for Node {
     }
 }
 
-/// A port that nobody listened on a moment ago.
+/// Ports that nobody listened on a moment ago, each another one: all are held until the last is found.
+///
+/// # Errors
+/// There are not as many.
+pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let held = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<Vec<_>, _>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// One such port.
 ///
 /// # Errors
 /// There is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(free_ports(1)?[0])
 }
 
 /// The program named by `GOATQ`; without it the `goatq` of this build, made now if it is missing or older than its sources.
