@@ -337,8 +337,7 @@ impl LeaderFetcher {
     }
 }
 
-/// Waits for what fetchers from earlier leaders have left when they ended: it is not asked for what is behind that before it is durable. Whether
-/// there was anything.
+/// Waits until what fetchers from earlier leaders have appended is durable: nobody is asked for what is behind it before. Whether there was any.
 async fn until_durable(followed: &Followed) -> bool {
     let mut waited = false;
     for partition in followed.values().filter(|partition| partition.has_undurable()) {

@@ -95,8 +95,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Whether waiting is for nothing: none of what was asked for is here. Followers are told of any such partition: their leader may not have heard of itself yet, and they
-    /// ask again soon.
+    /// Whether waiting is for nothing: none of what was asked for is here. Followers are told of any such partition: this node may not have
+    /// heard yet that it leads it, and they ask again soon.
     fn is_hopeless(&self) -> bool {
         let mut targets = self.targets.iter();
         let missing = |target: &Target| target.partition.is_err();
