@@ -34,6 +34,8 @@ pub use start::NodeOptions;
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long followers in sync may take to have all that this node has, before others lead them: longer, and producers would wait for a slow disk.
 const LEVEL: Duration = Duration::from_millis(50);
+/// How long clients may have nobody to send to because others are to lead.
+const TAKEN_OVER: Duration = Duration::from_millis(100);
 /// How long another voter may take to become the leader of the quorum in place of this one.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
@@ -132,8 +134,13 @@ impl RunningNode {
         }
         if let Some(registration) = self.registration.as_ref().filter(|_| config.quorum.controlled_shutdown) {
             self.level_followers().await;
-            give_up_leadership(registration).await;
-            self.node.partitions.all().iter().for_each(|partition| partition.lead_on_after_all());
+            let given_up = give_up_leadership(registration);
+            tokio::pin!(given_up);
+            if tokio::time::timeout(TAKEN_OVER, &mut given_up).await.is_err() {
+                // The quorum has no leader, say: producers need not wait for that.
+                self.node.partitions.all().iter().for_each(|partition| partition.lead_on_after_all());
+                given_up.await;
+            }
         }
         self.node.controller.resign(HAND_OVER).await;
     }
