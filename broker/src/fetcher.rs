@@ -213,10 +213,13 @@ impl LeaderFetcher {
             let _ = tokio::time::timeout(pause.max(SHORTEST_PAUSE), changed(&mut self.partitions)).await;
             return Ok(Round::Over);
         }
+        // A request that waits at the leader keeps those waiting whose pause has ended meanwhile: none, where all are asked for.
+        let resumes = if wanted.len() == followed.len() {
+            None
+        } else {
+            followed.values().filter_map(|partition| partition.fetch_paused_until()).filter(|at| *at > now).min()
+        };
         let ask = self.session.ask(wanted);
-        // A request that waits at the leader keeps those waiting whose pause has ended meanwhile.
-        let resumes =
-            followed.values().filter_map(|partition| partition.fetch_paused_until()).filter(|at| *at > now).min();
         let longest = resumes.map_or(self.parts.config.max_wait, |at| self.parts.config.max_wait.min(at - now));
         let request = self.request(ask, longest);
         let response = tokio::select! {
