@@ -5,6 +5,7 @@ mod html;
 mod markdown;
 mod omb;
 mod plot;
+mod rest;
 mod summary;
 mod system;
 
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::CompareArgs;
 use crate::clock::wall_ms;
+use crate::compare::rest::Disk;
 use crate::compare::system::System;
 pub(crate) use crate::compare::system::{Running, Start};
 use crate::limit::{self, Limits, Line};
@@ -275,13 +277,9 @@ impl<'a> Bench<'a> {
             _ => None,
         };
         let site = self.systems[system].site(durability, rate);
-        let settle = self.args.settle;
-        if !settle.is_zero() {
-            // Nobody pays for another's writes.
-            rustix::fs::sync();
-        }
+        let (disk, settle) = (Disk::below(&self.args.dir), self.args.settle);
         let done = self.interruptible(async {
-            tokio::time::sleep(settle).await;
+            disk.rest(settle).await;
             let limit = Duration::from_secs_f64(workload.duration_s + workload.warm_up_s) + self.args.patience;
             Ok(match tokio::time::timeout(limit, execute(workload, &site)).await {
                 Ok(done) => done,

@@ -34,8 +34,8 @@ pub(crate) struct CompareArgs {
     /// Seconds of the first workload that everyone gets before anything is measured
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
     pub(crate) prime: Duration,
-    /// Seconds of rest before each run, once everything dirty is on disk; 0 does without both
-    #[arg(long, default_value = "0.5", value_parser = parse_seconds)]
+    /// Seconds for which the disk has to be at rest before each run, with everything dirty written; 0 does without
+    #[arg(long, default_value = "1.5", value_parser = parse_seconds)]
     pub(crate) settle: Duration,
     /// Seconds that a run may take beyond its duration, for topics, backlogs and late answers
     #[arg(long, default_value = "600", value_parser = parse_seconds)]
