@@ -50,9 +50,13 @@ impl Health {
             Phase::Stopping => 2,
             Phase::Failed(_) => 3,
         };
-        if order(&phase) >= order(&self.phase.borrow()) && !matches!(*self.phase.borrow(), Phase::Failed(_)) {
-            self.phase.send_replace(phase);
-        }
+        self.phase.send_if_modified(|now| {
+            let moves_on = order(&phase) >= order(now) && !matches!(now, Phase::Failed(_));
+            if moves_on {
+                *now = phase;
+            }
+            moves_on
+        });
     }
 
     /// Waits for a failure and says what failed. Never returns for a healthy node.

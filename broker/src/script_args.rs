@@ -52,7 +52,6 @@ impl Args {
 
     /// Names that nobody has asked for.
     pub(crate) fn left_over(&self) -> Vec<&str> {
-        let asked = self.asked.borrow();
-        self.values.keys().map(String::as_str).filter(|name| !asked.contains(*name)).collect()
+        self.values.keys().map(String::as_str).filter(|name| !self.asked.borrow().contains(*name)).collect()
     }
 }

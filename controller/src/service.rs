@@ -19,6 +19,7 @@ use goatq_storage::{
     log::{Log, LogResources},
 };
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -289,8 +290,7 @@ impl Running {
     /// Whether there are, or could be, other nodes to ask.
     fn in_quorum(&self) -> bool {
         let others = || {
-            let metrics = self.raft.server_metrics();
-            let now = metrics.borrow_watched();
+            let now = self.server();
             now.membership_config.voter_ids().any(|voter| voter != now.id)
         };
         !self.servers.is_empty() || others()
@@ -301,9 +301,13 @@ impl Running {
     }
 
     fn leads(&self) -> bool {
-        let metrics = self.raft.server_metrics();
-        let now = metrics.borrow_watched();
-        now.state.is_leader()
+        self.raft.server_metrics().borrow_watched().state.is_leader()
+    }
+
+    /// What Raft says of itself, copied: while somebody looks at a watch, and a writer waits for that, nobody else may look. Who looks again
+    /// waits for the writer, and the writer for the first look: for ever.
+    fn server(&self) -> RaftServerMetrics<MetadataRaft> {
+        self.raft.server_metrics().borrow_watched().clone()
     }
 
     fn next_server(&self) -> Option<(u64, QuorumNode)> {
@@ -402,8 +406,7 @@ impl Controller {
     pub fn member(&self, id: i32) -> Option<(QuorumNode, bool)> {
         let id = u64::try_from(id).ok()?;
         let node = self.running.members.get(id)?;
-        let metrics = self.running.raft.server_metrics();
-        let voter = metrics.borrow_watched().membership_config.voter_ids().any(|voter| voter == id);
+        let voter = self.running.server().membership_config.voter_ids().any(|voter| voter == id);
         Some((node, voter))
     }
 

@@ -192,6 +192,21 @@ fn nothing_is_left_for_later() {
     none(lines_that(|_, line| UNFINISHED.iter().any(|word| line.contains(word))), "unfinished work:");
 }
 
+/// Who looks at a watch keeps its writer out; who looks again while a writer waits keeps everybody out, for ever.
+#[test]
+fn nobody_keeps_looking_at_a_watch() {
+    const LOOKS: [&str; 3] = [".borrow()", ".borrow_watched()", ".borrow_and_update()"];
+    let keeps = |line: &str| {
+        let line = line.trim();
+        LOOKS.iter().any(|look| line.starts_with("let ") && line.ends_with(&format!("{look};")))
+            || LOOKS.iter().any(|look| line.contains("= &*") && line.ends_with(&format!("{look} {{")))
+    };
+    none(
+        lines_that(|name, line| !is_test(name) && keeps(line)),
+        "what a watch shows is copied, or used in one expression:",
+    );
+}
+
 /// A file that no `mod` names is not compiled: it looks alive and is not.
 #[test]
 fn every_file_is_part_of_its_crate() {

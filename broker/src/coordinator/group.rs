@@ -141,7 +141,7 @@ impl GroupCoordinator {
 
     /// The partition of `__consumer_offsets` that a group belongs to.
     pub(crate) fn partition_of(&self, group: &str) -> i32 {
-        let image = self.images.borrow();
+        let image = self.images.borrow().clone();
         let topic = image.topics.by_name(InternalTopic::ConsumerOffsets.name());
         let count = topic.map_or(self.partitions, |topic| topic.partition_count());
         partition_of(group, count)
@@ -302,7 +302,7 @@ impl GroupCoordinator {
 
     /// Whether this node leads a partition of `__consumer_offsets`, as far as the metadata says.
     fn is_leader(&self, partition: i32) -> bool {
-        let image = self.images.borrow();
+        let image = self.images.borrow().clone();
         let topic = image.topics.by_name(InternalTopic::ConsumerOffsets.name());
         topic.and_then(|topic| topic.partition(partition)).is_some_and(|one| one.leader == self.node_id)
     }

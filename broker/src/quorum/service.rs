@@ -70,7 +70,8 @@ impl Service for PeerService {
         if self.is_for_nodes(&frame, &connection.listener) {
             return self.quorum.start(connection, frame);
         }
-        if let Some(clients) = &*self.clients.borrow() {
+        let clients = self.clients.borrow().clone();
+        if let Some(clients) = clients {
             return clients.call(connection, frame);
         }
         let (mut clients, connection) = (self.clients.clone(), connection.clone());

@@ -157,8 +157,7 @@ impl Controller {
         let Announce { node_id, node } = announce;
         let raft = &self.running.raft;
         let admission = {
-            let metrics = raft.server_metrics();
-            let now = metrics.borrow_watched();
+            let now = self.running.server();
             if now.membership_config != now.committed_membership_config {
                 return Err(self.not_leader());
             }

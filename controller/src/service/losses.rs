@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use openraft::{async_runtime::watch::WatchReceiver, raft::TransferLeaderRequest};
+use openraft::raft::TransferLeaderRequest;
 use tokio::{sync::watch, time::Instant};
 
 use super::{Controller, calls::LeaderRequest, calls::WantHeartbeat};
@@ -79,8 +79,7 @@ impl Controller {
         }
         let leader = leader?;
         let (vote, turn) = {
-            let metrics = running.raft.metrics();
-            let now = metrics.borrow_watched();
+            let now = running.server();
             let own = *running.raft.node_id();
             let others = now.membership_config.voter_ids().filter(|id| i32::try_from(*id) != Ok(leader));
             (now.vote, u32::try_from(others.collect::<Vec<_>>().iter().position(|id| *id == own)?).unwrap_or(u32::MAX))

@@ -290,7 +290,7 @@ async fn lead(raft: &MetadataQuorum) -> Result<(), StartError> {
     let mut metrics = raft.metrics();
     loop {
         {
-            let now = metrics.borrow_watched();
+            let now = metrics.borrow_watched().clone();
             now.running_state.as_ref().map_err(raft_error)?;
             if now.state.is_leader() {
                 return Ok(());

@@ -141,8 +141,7 @@ type Changed = Result<Result<(), VoterError>, SubmitError>;
 impl Controller {
     /// Whether this node has the only vote: then it decides alone, and has all of the log.
     pub fn votes_alone(&self) -> bool {
-        let metrics = self.running.raft.server_metrics();
-        let now = metrics.borrow_watched();
+        let now = self.running.server();
         now.membership_config.voter_ids().eq([now.id])
     }
 
@@ -173,8 +172,7 @@ impl Controller {
         if !self.running.leads() {
             return Err(self.not_leader());
         }
-        let metrics = self.running.raft.server_metrics();
-        let now = metrics.borrow_watched();
+        let now = self.running.server();
         let settled = now.membership_config == now.committed_membership_config
             && now.membership_config.membership().get_joint_config().len() == 1;
         Ok(settled.then(|| now.membership_config.membership().clone()))
@@ -239,8 +237,7 @@ impl Controller {
 
     /// Whether this node leads, and two sets of voters are in force for good.
     fn is_half_done(&self) -> bool {
-        let metrics = self.running.raft.server_metrics();
-        let now = metrics.borrow_watched();
+        let now = self.running.server();
         now.state.is_leader()
             && now.membership_config == now.committed_membership_config
             && now.membership_config.membership().get_joint_config().len() > 1

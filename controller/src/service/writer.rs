@@ -152,7 +152,7 @@ impl Writer {
         let mut metrics = self.raft.metrics();
         loop {
             {
-                let now = metrics.borrow_watched();
+                let now = metrics.borrow_watched().clone();
                 if now.running_state.is_err() {
                     return Err(SubmitError::Stopped);
                 }
