@@ -27,6 +27,9 @@ use crate::limit::{self, Limits, Line};
 use crate::report::{Machine, Report, write_json, write_text};
 use crate::workload::{self, Durability, Rate, Task, Workload, execute};
 
+/// The longest that a system warms up without its files being removed.
+const PRIMED_AT_ONCE: Duration = Duration::from_secs(20);
+
 /// Everything that was measured; the tables and plots are made of this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comparison {
@@ -224,18 +227,26 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Runs the first workload against everyone without counting it: compilers at run time, caches and files warm up.
+    /// Runs the first workload against everyone without counting it: compilers at run time, caches and files warm up. Again and
+    /// again, each time in topics of its own: minutes at full speed would fill a disk.
     fn prime(&mut self, workloads: &[Workload]) -> Result<()> {
         let Some(first) = workloads.first().filter(|_| !self.args.prime.is_zero()) else { return Ok(()) };
-        let mut first = Workload { duration_s: self.args.prime.as_secs_f64(), warm_up_s: 0.0, ..first.clone() };
+        let times = self.args.prime.div_duration_f64(PRIMED_AT_ONCE).ceil();
+        let mut first = Workload { duration_s: self.args.prime.as_secs_f64() / times, warm_up_s: 0.0, ..first.clone() };
         if matches!(first.rate, Rate::ShareOf { .. }) || matches!(first.task, Task::Drain | Task::ColdRead) {
             (first.rate, first.task) = (Rate::Full, Task::Produce);
         }
+        let (disk, settle) = (Disk::below(&self.args.dir), self.args.settle);
         for index in 0..self.systems.len() {
             for durability in &first.durabilities {
                 let site = self.systems[index].site(*durability, None);
                 eprintln!("warming up {}", site.label);
-                self.interruptible(execute(&first, &site))?;
+                for _ in 0..times as u32 {
+                    self.interruptible(async {
+                        disk.rest(settle).await;
+                        execute(&first, &site).await
+                    })?;
+                }
             }
         }
         Ok(())

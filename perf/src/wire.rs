@@ -34,6 +34,9 @@ pub(crate) struct Sender {
     stream: OwnedWriteHalf,
     client_id: ByteString,
     next_correlation: i32,
+    /// Of requests that are to go with the next ones.
+    unsent: Vec<Bytes>,
+    unsent_bytes: usize,
 }
 
 /// The half that reads answers.
@@ -47,7 +50,8 @@ impl Connection {
         let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
-        let sender = Sender { stream: write, client_id: ByteString::from_static("goatq-perf"), next_correlation: 0 };
+        let client_id = ByteString::from_static("goatq-perf");
+        let sender = Sender { stream: write, client_id, next_correlation: 0, unsent: Vec::new(), unsent_bytes: 0 };
         let receiver = Receiver { stream: read, buffer: BytesMut::new() };
         let oldest = Versions([(ApiKey::ApiVersions.code(), VersionRange::new(0, 0))].into());
         let mut connection = Self { versions: oldest, sender, receiver };
@@ -81,23 +85,37 @@ impl Versions {
 impl Sender {
     /// Writes a request and returns its correlation id.
     pub(crate) async fn send<R: Request>(&mut self, request: &R, version: i16) -> Result<i32> {
-        let correlation_id = self.next_correlation;
-        self.next_correlation = self.next_correlation.wrapping_add(1) & i32::MAX;
-        let chunks = frame::encode_request(correlation_id, Some(&self.client_id), request, version)?;
-        self.write_all(&chunks).await.context("sending")?;
+        let correlation_id = self.queue(request, version)?;
+        self.flush().await?;
         Ok(correlation_id)
     }
 
-    async fn write_all(&mut self, chunks: &[Bytes]) -> std::io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    /// Leaves a request to the next [`Sender::flush`], and returns its correlation id.
+    pub(crate) fn queue<R: Request>(&mut self, request: &R, version: i16) -> Result<i32> {
+        let correlation_id = self.next_correlation;
+        self.next_correlation = self.next_correlation.wrapping_add(1) & i32::MAX;
+        let chunks = frame::encode_request(correlation_id, Some(&self.client_id), request, version)?;
+        self.unsent_bytes += chunks.iter().map(Bytes::len).sum::<usize>();
+        self.unsent.extend(chunks);
+        Ok(correlation_id)
+    }
+
+    /// Bytes that wait for a flush.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
+    /// Writes what waits.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = self.unsent.iter().map(|chunk| IoSlice::new(chunk)).collect();
         let mut rest = &mut slices[..];
         while !rest.is_empty() {
-            let written = self.stream.write_vectored(rest).await?;
-            if written == 0 {
-                return Err(std::io::ErrorKind::WriteZero.into());
-            }
+            let written = self.stream.write_vectored(rest).await.context("sending")?;
+            ensure!(written > 0, "sending: the connection takes nothing");
             IoSlice::advance_slices(&mut rest, written);
         }
+        self.unsent.clear();
+        self.unsent_bytes = 0;
         Ok(())
     }
 }

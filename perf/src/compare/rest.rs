@@ -5,9 +5,11 @@
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{major, minor};
+
+use crate::clock::Clock;
 
 /// Between two looks at the disk.
 const LOOK: Duration = Duration::from_millis(250);
@@ -39,17 +41,18 @@ impl Disk {
 
     /// Waits until the disk was at rest for so long, or for half a minute. Where nobody tells what it does, for so long only.
     pub(super) async fn rest(&self, settle: Duration) {
-        let begun = Instant::now();
-        let mut since = begun;
-        while since.elapsed() < settle {
-            let (before, from) = (self.busy(), Instant::now());
+        let clock = Clock::start();
+        let mut since = Duration::ZERO;
+        while clock.now().saturating_sub(since) < settle {
+            let (before, from) = (self.busy(), clock.now());
             rustix::fs::sync();
             tokio::time::sleep(LOOK).await;
             let busy = self.busy().zip(before).map_or(Duration::ZERO, |(after, before)| after.saturating_sub(before));
-            if busy.as_secs_f64() > AT_REST * from.elapsed().as_secs_f64() {
-                since = Instant::now();
+            let now = clock.now();
+            if busy.as_secs_f64() > AT_REST * now.saturating_sub(from).as_secs_f64() {
+                since = now;
             }
-            if begun.elapsed() > LONGEST {
+            if now > LONGEST {
                 return eprintln!("the disk does not come to rest: what is measured next shares it");
             }
         }
@@ -74,8 +77,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_disk_the_rest_has_its_length() {
-        let begun = Instant::now();
+        let clock = Clock::start();
         Disk::below(Path::new("/proc")).rest(Duration::from_millis(300)).await;
-        assert!(begun.elapsed() >= Duration::from_millis(300));
+        assert!(clock.now() >= Duration::from_millis(300));
     }
 }

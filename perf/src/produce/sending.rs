@@ -25,6 +25,8 @@ use crate::wire::Sender;
 const DRAIN: Duration = Duration::from_secs(10);
 /// What the broker may take for a request.
 const TIMEOUT_MS: i32 = 30_000;
+/// Small requests that may go at the same time go together up to this size, as those of librdkafka do.
+const TOGETHER: usize = 64 << 10;
 
 /// A request whose answer is awaited.
 pub(super) struct Pending {
@@ -82,14 +84,18 @@ impl Sending {
             run.begun().await;
         }
         loop {
-            slots.acquire().await?.forget();
-            let Some((first, count)) = self.next_batch(run).await? else { return Ok(()) };
+            self.slot(slots).await?;
+            let Some((first, count)) = self.next_batch(run).await? else { return self.sender.flush().await };
             let batches = self.batches(run, first, count)?;
             let batch_bytes = batches.iter().map(|(_, records)| records.len() as u64).sum();
             let counts = Counts { records: count as u64, requests: 1, batch_bytes };
             let request = self.request(batches);
             let began = run.clock.now();
-            let correlation_id = self.sender.send(&request, self.version).await?;
+            let correlation_id = self.sender.queue(&request, self.version)?;
+            // With a schedule nobody knows when the next one goes.
+            if self.acks == 0 || self.schedule.is_some() || self.sender.unsent_bytes() >= TOGETHER {
+                self.sender.flush().await?;
+            }
             let sent = Pending { correlation_id, began, first, counts };
             if self.acks == 0 {
                 account(&sent);
@@ -100,6 +106,18 @@ impl Sending {
                 pending.send(sent).await.context("the reading half is gone")?;
             }
         }
+    }
+
+    /// Takes a place for one more request; what waits goes before this does.
+    async fn slot(&mut self, slots: &Semaphore) -> Result<()> {
+        match slots.try_acquire() {
+            Ok(slot) => slot.forget(),
+            Err(_) => {
+                self.sender.flush().await?;
+                slots.acquire().await?.forget();
+            }
+        }
+        Ok(())
     }
 
     /// Waits until there is something to send. The number of the first record in the schedule, and how many.
