@@ -145,7 +145,8 @@ impl Campaign<'_> {
             self.field.is_healed_now();
             self.fault.heal(&mut self.field).with_context(|| what.clone())?;
             let resumed = self.field.until_acked(self.field.healed, PATIENCE).with_context(|| what.clone())?;
-            self.say(&format!("{what}; healed, and written to within {resumed:.3?}"));
+            let gap = self.field.watch.progress().gap;
+            self.say(&format!("{what}; healed, and written to within {resumed:.3?}, longest gap so far {gap:.3?}"));
             self.outcome.resumed = self.outcome.resumed.max(resumed);
             if resumed > RESUME {
                 self.violation(format!("writes go on: {resumed:.1?} after healing: {what}"));
