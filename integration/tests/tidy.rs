@@ -201,10 +201,9 @@ fn nobody_keeps_looking_at_a_watch() {
         LOOKS.iter().any(|look| line.starts_with("let ") && line.ends_with(&format!("{look};")))
             || LOOKS.iter().any(|look| line.contains("= &*") && line.ends_with(&format!("{look} {{")))
     };
-    none(
-        lines_that(|name, line| !is_test(name) && keeps(line)),
-        "what a watch shows is copied, or used in one expression:",
-    );
+    let of_a_node = |name: &str| ["storage/", "controller/", "broker/"].iter().any(|part| name.starts_with(part));
+    let kept = lines_that(|name, line| of_a_node(name) && !is_test(name) && keeps(line));
+    none(kept, "what a watch shows is copied, or used in one expression:");
 }
 
 /// A file that no `mod` names is not compiled: it looks alive and is not.
