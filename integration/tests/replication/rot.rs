@@ -21,6 +21,9 @@ const VICTIM: i32 = 2;
 const LENGTH_AT: u64 = 8;
 /// With names of topics.
 const FETCH: i16 = 12;
+/// In a segment of so many bytes more lies behind the middle than the 16 KiB that a read looks at to find where it begins. What is in the page
+/// cache is sent as it is, and those bytes are then.
+const UNSEEN: u64 = 64 << 10;
 
 /// Flips a byte of the batch in the middle of a file, on the disk: its last one. Not all of a batch's header is under its CRC. The offset
 /// that the batch begins with.
@@ -63,13 +66,16 @@ fn read_from(node: &Node, offsets: &[i64]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes until the victim has several segments of each partition: who goes on writing, and the victim's folder.
-fn until_there_are_segments(cluster: &mut Cluster) -> (Writer, PathBuf) {
+/// Writes until the victim has so many segments of each partition, and so much in the first: who goes on writing, and the victim's folder.
+fn until_there_are_segments(cluster: &mut Cluster, several: usize, bytes: u64) -> (Writer, PathBuf) {
     let writer = Writer::start(client::config_of(&cluster.nodes), TOPIC, PARTITIONS).unwrap();
     let data = cluster.node(VICTIM).data();
     until("several segments", || {
         writer.until_more(100)?;
-        Ok((0..PARTITIONS).all(|index| segments(&data, index).len() > 3).then_some(()))
+        let of_each: Vec<_> = (0..PARTITIONS).map(|index| segments(&data, index)).collect();
+        let there = of_each.iter().all(|some| some.len() >= several);
+        Ok((there && of_each.iter().all(|some| some[0].metadata().is_ok_and(|found| found.len() >= bytes)))
+            .then_some(()))
     })
     .unwrap();
     (writer, data)
@@ -77,8 +83,8 @@ fn until_there_are_segments(cluster: &mut Cluster) -> (Writer, PathBuf) {
 
 #[test]
 fn damaged_segments_are_fetched_again() {
-    let mut cluster = cluster(&[RACKS[0], RACKS[1], "log.roll.ms=300", "min.insync.replicas=2"]);
-    let (writer, data) = until_there_are_segments(&mut cluster);
+    let mut cluster = cluster(&[RACKS[0], RACKS[1], "log.roll.ms=3000", "min.insync.replicas=2"]);
+    let (writer, data) = until_there_are_segments(&mut cluster, 2, UNSEEN);
     let mut ledger = Ledger::default();
     writer.finish().unwrap().iter().for_each(|&(value, place)| ledger.acknowledge(value, place));
     assert!(cluster.node(VICTIM).terminate().unwrap().success());
@@ -106,7 +112,7 @@ fn damaged_segments_are_fetched_again() {
 #[test]
 fn a_replica_that_was_cut_says_so_and_is_filled_again() {
     let mut cluster = cluster(&["log.roll.ms=300", "min.insync.replicas=2"]);
-    let (writer, data) = until_there_are_segments(&mut cluster);
+    let (writer, data) = until_there_are_segments(&mut cluster, 4, 0);
     cluster.node(VICTIM).kill().unwrap();
     // The first ones are older than the journal, which would write them again.
     for index in 0..PARTITIONS {
