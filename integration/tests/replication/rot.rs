@@ -21,8 +21,8 @@ const VICTIM: i32 = 2;
 const LENGTH_AT: u64 = 8;
 /// With names of topics.
 const FETCH: i16 = 12;
-/// In a segment of so many bytes more lies behind the middle than the 16 KiB that a read looks at to find where it begins. What is in the page
-/// cache is sent as it is, and those bytes are then.
+/// In a segment of so many bytes more lies behind the middle than the 16 KiB at its end by which the first look at it proves its indexes. What is
+/// in the page cache is sent as it is, and those bytes are then.
 const UNSEEN: u64 = 64 << 10;
 
 /// Flips a byte of the batch in the middle of a file, on the disk: its last one. Not all of a batch's header is under its CRC. The offset

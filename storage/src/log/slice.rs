@@ -77,15 +77,15 @@ pub(super) struct Pending {
 pub enum Located {
     /// Here: chunks as [`LogSlice::load`] gives them.
     Memory(Vec<Bytes>),
-    /// In a file that is in the page cache. They were not looked at, as little as Kafka does; the consumer's check of the CRCs
-    /// is the one that counts.
+    /// In a file that was in the page cache before this read. They were not looked at, as little as Kafka does; the consumer's check
+    /// of the CRCs is the one that counts.
     Cached {
         /// Whole batches.
         range: FileRange,
         /// All records of the range are below this offset.
         end_offset: i64,
     },
-    /// On a disk: the slice again, to be loaded. [`LogSlice::max_len`] is what that gives unless the log changes meanwhile.
+    /// On a disk, or fetched from it to find this out: the slice again, to be loaded. [`LogSlice::max_len`] is what that gives unless the log changes meanwhile.
     Cold(LogSlice),
 }
 
@@ -195,7 +195,7 @@ impl Pending {
                 Ok(Found::Extent(extent)) => {
                     let range = FileRange::new(self.place.segment.log.get()?, extent.start, extent.end - extent.start);
                     let content_id = self.place.segment.log.content_id();
-                    if self.log.resources.ahead.has(content_id, extent.start) || !range.is_cached() {
+                    if extent.cold || self.log.resources.ahead.has(content_id, extent.start) || !range.is_cached() {
                         self.cold = true;
                         self.range.max_bytes = usize::try_from(range.len()).unwrap_or(usize::MAX);
                         self.remember(self.range.offset, extent.start);

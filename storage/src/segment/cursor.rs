@@ -64,6 +64,7 @@ pub(crate) struct Cursor {
     window: Bytes,
     window_at: u64,
     window_len: usize,
+    cold: bool,
 }
 
 impl Cursor {
@@ -78,6 +79,7 @@ impl Cursor {
             window: Bytes::new(),
             window_at: position,
             window_len: window.max(BATCH_HEADER_LEN),
+            cold: false,
         }
     }
 
@@ -90,6 +92,11 @@ impl Cursor {
     /// Where the next batch begins.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Whether something of what it looked at had to come from the disk: it is in memory only since then, and nobody has checked it.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.cold
     }
 
     /// Goes back to where this cursor was, by its position and floor of then.
@@ -178,7 +185,10 @@ impl Cursor {
         self.window = match self.file.read_cached(&mut buffer, at, wanted)? {
             read if read == wanted => Bytes::from(buffer),
             // What is there is read again with the rest: the driver looks into memory first.
-            _ => self.file.read(at, wanted).await?,
+            _ => {
+                self.cold = true;
+                self.file.read(at, wanted).await?
+            }
         };
         self.window_at = at;
         self.in_window(at, at + len).ok_or_else(|| invalid(at, "the file is shorter than expected"))

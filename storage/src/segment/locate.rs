@@ -17,6 +17,8 @@ pub(crate) struct Extent {
     pub(crate) end: u64,
     /// No record of the batches has this offset or one behind it, and the next batch does not begin before it.
     pub(crate) next_offset: i64,
+    /// To find it something of it was read from the disk: what is in the page cache now says nothing of what was there before.
+    pub(crate) cold: bool,
 }
 
 /// What a segment has of a range.
@@ -57,11 +59,11 @@ impl Reader<'_> {
             return Ok(Located::Nothing);
         }
         let start = first.position;
-        let limit = start.saturating_add(range.max_bytes as u64);
+        let (limit, cold) = (start.saturating_add(range.max_bytes as u64), cursor.is_cold());
         if view.end <= limit && end_offset <= range.upper_bound {
-            return Ok(Located::Extent(Extent { start, end: view.end, next_offset: end_offset }));
+            return Ok(Located::Extent(Extent { start, end: view.end, next_offset: end_offset, cold }));
         }
-        let extent = Extent { start, end: first.end(), next_offset: first.header.next_offset() };
+        let extent = Extent { start, end: first.end(), next_offset: first.header.next_offset(), cold };
         Ok(Located::Extent(self.extend(view, range, cursor, extent, limit).await?))
     }
 
@@ -83,13 +85,15 @@ impl Reader<'_> {
         }
         loop {
             let found = match next.take() {
-                Some(found) => found,
-                None => match cursor.next().await {
-                    Ok(Some(found)) => found,
-                    // What lies before the damage can be served.
-                    Ok(None) | Err(WalkError::Invalid { .. }) => return Ok(extent),
-                    Err(WalkError::Io(error)) => return Err(error.into()),
-                },
+                Some(found) => Ok(Some(found)),
+                None => cursor.next().await,
+            };
+            extent.cold |= cursor.is_cold();
+            let found = match found {
+                Ok(Some(found)) => found,
+                // What lies before the damage can be served.
+                Ok(None) | Err(WalkError::Invalid { .. }) => return Ok(extent),
+                Err(WalkError::Io(error)) => return Err(error.into()),
             };
             if found.end() > limit || found.header.last_offset() >= range.upper_bound {
                 return Ok(extent);

@@ -1,5 +1,11 @@
 //! What is sent from files: the same batches that a look at each of them would give.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
+
 use bytes::Bytes;
 use goatq_protocol::record::{Batch, BatchOptions};
 use goatq_storage::{
@@ -231,4 +237,25 @@ fn rot_of_cold_data_is_noticed() {
     assert!(matches!(wait(slice.load()), Err(ReadError::Corrupt { offset: 0, position: 0, .. })));
     let slice = bench.log.read(1, 1 << 20, i64::MAX, true).unwrap();
     assert_eq!(batches_of(&bytes_of(slice).unwrap().0).len(), 4, "what lies behind it can be read");
+}
+
+/// To find where a range lies brings its begin into memory: of small batches all there is.
+#[test]
+fn rot_of_what_was_cold_a_moment_ago_is_noticed() {
+    let bench = bench(1, &[(1_000, 1, 0); 5], LogConfig { segment_bytes: 1 << 20, ..config() }, LIMITS);
+    bench.disk.flip_bit(&super::bench::dir().join("00000000000000000000.log"), 500, 3).unwrap();
+    let mut waited = 0;
+    for _ in 0..20 {
+        bench.disk.set_uncached(100);
+        bench.disk.set_slowness(4);
+        let mut looking = pin!(bench.log.read(0, 1 << 20, i64::MAX, true).unwrap().locate());
+        let now = looking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        bench.disk.set_uncached(0);
+        if now.is_pending() {
+            waited += 1;
+            let Located::Cold(slice) = wait(looking).unwrap() else { panic!("it came from the disk") };
+            assert!(matches!(wait(slice.load()), Err(ReadError::Corrupt { offset: 0, position: 0, .. })));
+        }
+    }
+    assert!(waited > 0, "a disk that is slow");
 }
