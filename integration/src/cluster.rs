@@ -8,7 +8,9 @@ use goatq_protocol::message::describe_quorum::{
     DescribeQuorumPartition, DescribeQuorumRequestPartition, DescribeQuorumRequestTopic,
 };
 use goatq_protocol::message::metadata::MetadataResponsePartition;
-use goatq_protocol::message::{CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse};
+use goatq_protocol::message::{
+    CreateTopicsRequest, DescribeClusterRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse,
+};
 use goatq_protocol::wire::Request;
 
 use crate::node::{Node, free_port, free_ports};
@@ -160,6 +162,16 @@ pub fn create_topic(
 /// The node does not answer.
 pub fn metadata(node: &Node) -> anyhow::Result<MetadataResponse> {
     ask(node, &MetadataRequest { topics: None, ..MetadataRequest::default() }, 12)
+}
+
+/// Waits until a node knows that many brokers that serve: those that only registered so far can lead nothing, while clients are told of
+/// them as long as nobody serves.
+///
+/// # Errors
+/// It never comes to that.
+pub fn brokers_serve(node: &Node, count: usize) -> anyhow::Result<()> {
+    let request = DescribeClusterRequest { endpoint_type: 1, ..DescribeClusterRequest::default() };
+    until(&format!("{count} brokers serve"), || Ok((ask(node, &request, 2)?.brokers.len() == count).then_some(())))
 }
 
 /// A partition as a node tells it; `None` while the node does not know it.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Context;
 use goatq_integration::client::{self, PATIENCE};
-use goatq_integration::cluster::{self, CLUSTER_ID, Cluster, ask, metadata, quorum, until};
+use goatq_integration::cluster::{self, CLUSTER_ID, Cluster, ask, brokers_serve, quorum, until};
 use goatq_integration::node::{self, Node};
 use goatq_protocol::message::add_raft_voter::Listener;
 use goatq_protocol::message::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
@@ -26,11 +26,6 @@ use goatq_protocol::{ErrorCode, Uuid};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-
-/// Waits until a node shows clients that many brokers.
-fn shows_brokers(node: &Node, count: usize) {
-    until("all brokers are shown", || Ok((metadata(node)?.brokers.len() == count).then_some(()))).unwrap();
-}
 
 /// Creates a topic with its replicas chosen by hand.
 fn create(node: &Node, name: &str, replicas: &[&[i32]]) {
@@ -126,7 +121,7 @@ fn settles(node: &Node, topic: &str, replicas: &[i32]) {
 fn replicas_move_to_other_brokers() {
     let cluster = Cluster::start(3).unwrap();
     let node = &cluster.nodes[0];
-    shows_brokers(node, 3);
+    brokers_serve(node, 3).unwrap();
     create(node, "moved", &[&[1]]);
     write(node, "moved", 0..100);
     assert_eq!(moving(node, None), []);
@@ -165,13 +160,13 @@ fn replicas_move_to_other_brokers() {
 #[test]
 fn what_waits_for_a_dead_broker_can_be_taken_back_and_led_by_who_is_left() {
     let mut cluster = Cluster::start(3).unwrap();
-    shows_brokers(&cluster.nodes[0], 3);
+    brokers_serve(&cluster.nodes[0], 3).unwrap();
     create(&cluster.nodes[0], "stuck", &[&[1]]);
     create(&cluster.nodes[0], "torn", &[&[3, 1]]);
     write(&cluster.nodes[0], "stuck", 0..10);
     cluster.nodes[2].kill().unwrap();
     let node = &cluster.nodes[0];
-    shows_brokers(node, 2);
+    brokers_serve(node, 2).unwrap();
 
     assert_eq!(reassign(node, "stuck", Some(&[3]), 1, true), (0, 0));
     let expected = OngoingPartitionReassignment {
@@ -236,12 +231,12 @@ fn ids(members: &[(i32, Uuid)]) -> Vec<i32> {
 #[test]
 fn voters_and_brokers_come_and_go() {
     let mut cluster = Cluster::start(3).unwrap();
-    shows_brokers(&cluster.nodes[0], 3);
+    brokers_serve(&cluster.nodes[0], 3).unwrap();
     create(&cluster.nodes[0], "kept", &[&[2]]);
 
     // One that joins by hand, one by itself.
     let by_hand = cluster.start_controller(4, &[]).unwrap();
-    shows_brokers(&by_hand, 4);
+    brokers_serve(&by_hand, 4).unwrap();
     let (voters, observers) = members(&by_hand);
     assert_eq!((ids(&voters), ids(&observers)), (vec![1, 2, 3], vec![4]));
     let fourth = observers[0].1;
@@ -270,12 +265,12 @@ fn voters_and_brokers_come_and_go() {
     create(&by_hand, "without", &[&[4]]);
     assert_eq!(unregister(&by_hand, 9), ErrorCode::BrokerIdNotRegistered.code());
     cluster.node(leader).restart().unwrap();
-    shows_brokers(cluster.node(leader), 5);
+    brokers_serve(cluster.node(leader), 5).unwrap();
     assert_eq!(members(&by_hand).0.len(), 4);
 
     // Another one dies for good.
     cluster.node(other).kill().unwrap();
-    shows_brokers(&by_hand, 4);
+    brokers_serve(&by_hand, 4).unwrap();
     assert_eq!(remove_voter(&by_hand, other, of_other), 0);
     assert_eq!(unregister(&by_hand, other), 0);
     assert_eq!(unregister(&by_hand, other), ErrorCode::BrokerIdNotRegistered.code());
@@ -301,7 +296,7 @@ fn goatq_cluster(node: &Node, args: &[&str]) -> (bool, String) {
 fn the_command_line_shows_a_cluster_and_empties_a_broker() {
     let cluster = Cluster::start(3).unwrap();
     let node = &cluster.nodes[0];
-    shows_brokers(node, 3);
+    brokers_serve(node, 3).unwrap();
     create(node, "full", &[&[3, 1]]);
     create(node, "everywhere", &[&[1, 2, 3]]);
     write(node, "full", 0..10);
@@ -327,7 +322,7 @@ fn the_command_line_shows_a_cluster_and_empties_a_broker() {
 #[test]
 fn a_node_alone_grows_into_a_cluster() {
     let mut cluster = Cluster::start(1).unwrap();
-    shows_brokers(&cluster.nodes[0], 1);
+    brokers_serve(&cluster.nodes[0], 1).unwrap();
     create(&cluster.nodes[0], "first", &[&[1]]);
     write(&cluster.nodes[0], "first", 0..10);
     let join = ["controller.quorum.auto.join.enable=true"];
@@ -336,10 +331,10 @@ fn a_node_alone_grows_into_a_cluster() {
     assert_eq!(reassign(&joined[1], "first", Some(&[1, 2, 3]), 1, true), (0, 0));
     settles(&joined[0], "first", &[1, 2, 3]);
     cluster.nodes[0].kill().unwrap();
-    shows_brokers(&joined[0], 2);
+    brokers_serve(&joined[0], 2).unwrap();
     write(&joined[0], "first", 10..20);
     cluster.nodes[0].restart().unwrap();
-    shows_brokers(&cluster.nodes[0], 3);
+    brokers_serve(&cluster.nodes[0], 3).unwrap();
     settles(&cluster.nodes[0], "first", &[1, 2, 3]);
     assert_eq!(read(&cluster.nodes[0], "first", 20), (0..20).collect());
 }

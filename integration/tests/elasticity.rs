@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use goatq_integration::client;
-use goatq_integration::cluster::{CLUSTER_ID, Cluster, ask, create_topic, until};
+use goatq_integration::cluster::{CLUSTER_ID, Cluster, ask, brokers_serve, create_topic, until};
 use goatq_integration::ledger::Ledger;
 use goatq_integration::node::{Node, binary};
 use goatq_integration::workload::{Writer, read_all, value};
@@ -133,7 +133,7 @@ fn goatq_cluster(node: &Node, args: &[&str]) -> (bool, String) {
 fn a_broker_joins_one_is_drained_and_one_dies_under_load() {
     let mut cluster = Cluster::start_with(3, QUICK).unwrap();
     let fourth = cluster.start_broker(4, CLUSTER_ID).unwrap();
-    until("four brokers", || Ok((metadata(&cluster.nodes[0])?.brokers.len() == 4).then_some(()))).unwrap();
+    brokers_serve(&cluster.nodes[0], 4).unwrap();
     let (code, message) = create_topic(&cluster.nodes[0], "t", PARTITIONS, 3).unwrap();
     assert_eq!(code, 0, "{message:?}");
     let config = client::config_of(&cluster.nodes);

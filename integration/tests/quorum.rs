@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use goatq_integration::client::{self, PATIENCE};
-use goatq_integration::cluster::{CLUSTER_ID, Cluster, create_topic, metadata, quorum, until};
+use goatq_integration::cluster::{CLUSTER_ID, Cluster, brokers_serve, create_topic, metadata, quorum, until};
 use goatq_integration::node::{Node, free_port};
 use goatq_integration::peer::Peer;
 use goatq_protocol::ErrorCode;
@@ -40,16 +40,11 @@ fn knows_disks(node: &Node) -> DescribeQuorumPartition {
     .unwrap()
 }
 
-/// Waits until a node shows clients that many brokers.
-fn shows_brokers(node: &Node, count: usize) {
-    until("all brokers are shown", || Ok((metadata(node)?.brokers.len() == count).then_some(()))).unwrap();
-}
-
 #[test]
 fn three_nodes_are_one_cluster() {
     let cluster = Cluster::start(3).unwrap();
     for node in &cluster.nodes {
-        shows_brokers(node, 3);
+        brokers_serve(node, 3).unwrap();
     }
     for (node, name) in cluster.nodes.iter().zip(["one", "two", "three"]) {
         assert_eq!(create_topic(node, name, 6, 1).unwrap(), (0, None));
@@ -103,7 +98,7 @@ fn reads_what_it_wrote(node: &Node) {
 fn the_active_controller_may_die() {
     let mut cluster = Cluster::start(3).unwrap();
     for node in &cluster.nodes {
-        shows_brokers(node, 3);
+        brokers_serve(node, 3).unwrap();
     }
     create(&cluster.nodes[0], "before");
     let leader = until("a leader", || quorum(&cluster.nodes[0]).map(Some)).unwrap().leader_id;
@@ -114,12 +109,12 @@ fn the_active_controller_may_die() {
         create(&cluster.nodes[*at], &format!("after-{at}"));
     }
     // What fell silent is no longer shown to clients.
-    shows_brokers(&cluster.nodes[alive[0]], 2);
+    brokers_serve(&cluster.nodes[alive[0]], 2).unwrap();
     let now = until("a new leader", || quorum(&cluster.nodes[alive[0]]).map(Some)).unwrap();
     assert_ne!(now.leader_id, leader);
 
     cluster.nodes[victim].restart().unwrap();
-    shows_brokers(&cluster.nodes[alive[0]], 3);
+    brokers_serve(&cluster.nodes[alive[0]], 3).unwrap();
     for at in &alive {
         until("it has caught up", || has_topic(&cluster.nodes[victim], &format!("after-{at}"))).unwrap();
     }
@@ -140,9 +135,9 @@ fn the_active_controller_may_die() {
 #[test]
 fn brokers_join_and_strangers_do_not() {
     let mut cluster = Cluster::start(3).unwrap();
-    shows_brokers(&cluster.nodes[0], 3);
+    brokers_serve(&cluster.nodes[0], 3).unwrap();
     let broker = cluster.start_broker(4, CLUSTER_ID).unwrap();
-    shows_brokers(&cluster.nodes[0], 4);
+    brokers_serve(&cluster.nodes[0], 4).unwrap();
     create(&broker, "by-a-broker");
     let seen = until("it is an observer that has everything", || {
         let seen = quorum(&broker)?;
@@ -182,7 +177,7 @@ fn between_nodes(key: i16, version: i16, body: &[u8]) -> Vec<u8> {
 fn a_listener_of_controllers_takes_nothing_from_strangers() {
     let port = free_port().unwrap();
     let node = Node::start_beside(Some(&format!("CONTROLLER://127.0.0.1:{port}")), &[]).unwrap();
-    shows_brokers(&node, 1);
+    brokers_serve(&node, 1).unwrap();
     let frames = [
         // An append, a vote, a piece of a snapshot and a command, before any proof.
         between_nodes(30_001, 0, &[1; 40]),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use goatq_integration::client;
-use goatq_integration::cluster::{Cluster, create_topic, metadata, partition, until};
+use goatq_integration::cluster::{Cluster, brokers_serve, create_topic, partition, until};
 use goatq_integration::ledger::Ledger;
 use goatq_integration::node::Node;
 use goatq_integration::workload::{Writer, read_all, value};
@@ -22,7 +22,7 @@ pub(crate) fn cluster(more: &[&str]) -> Cluster {
         ["min.insync.replicas=2", "replica.lag.time.max.ms=3000"].iter().chain(more).copied().collect();
     let cluster = Cluster::start_with(3, &settings).unwrap();
     // Brokers that come later lead nothing of it.
-    until("all brokers", || Ok((metadata(&cluster.nodes[0])?.brokers.len() == 3).then_some(()))).unwrap();
+    brokers_serve(&cluster.nodes[0], 3).unwrap();
     until("a topic with three replicas", || {
         let (code, _) = create_topic(&cluster.nodes[0], TOPIC, PARTITIONS, 3)?;
         Ok((code == 0 || code == ErrorCode::TopicAlreadyExists.code()).then_some(()))
