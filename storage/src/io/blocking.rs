@@ -5,9 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -18,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     AlignedBuffer, IoFuture,
-    os::{DirectWrite, Driver, OsDisk, PartialRead, SyncKind, read_fully, sync_file, write_fully},
+    os::{DirectWrite, Driver, OpenFile, OsDisk, PartialRead, SyncKind, read_fully, sync_file, write_fully},
 };
 
 /// Calls queued or running at one time.
@@ -125,7 +123,7 @@ impl Threads {
 }
 
 impl Driver for Threads {
-    fn read(&self, file: Arc<File>, mut read: PartialRead) -> IoFuture<Bytes> {
+    fn read(&self, file: Arc<OpenFile>, mut read: PartialRead) -> IoFuture<Bytes> {
         self.run(move || {
             let offset = read.offset + read.filled as u64;
             read.filled += read_fully(&file, &mut read.buffer[read.filled..], offset)?;
@@ -134,14 +132,14 @@ impl Driver for Threads {
         })
     }
 
-    fn write(&self, file: Arc<File>, mut write: DirectWrite) -> IoFuture<AlignedBuffer> {
+    fn write(&self, file: Arc<OpenFile>, mut write: DirectWrite) -> IoFuture<AlignedBuffer> {
         self.run(move || {
             write_fully(&file, &mut write)?;
             Ok(write.buffer)
         })
     }
 
-    fn sync(&self, file: Arc<File>, kind: SyncKind) -> IoFuture<()> {
+    fn sync(&self, file: Arc<OpenFile>, kind: SyncKind) -> IoFuture<()> {
         self.run(move || sync_file(&file, kind))
     }
 }

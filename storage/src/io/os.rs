@@ -23,9 +23,12 @@ use super::{
     syscall,
 };
 
+mod closing;
 mod direct;
 mod spare;
 
+use closing::Closer;
+pub(super) use closing::OpenFile;
 pub(super) use direct::write_fully;
 use spare::Spare;
 
@@ -66,13 +69,13 @@ pub struct DirectWrite {
 /// Carries the calls that may wait for the device. Dropping it waits for those under way.
 pub trait Driver: Send + Sync + std::fmt::Debug + 'static {
     /// Reads what is missing; shorter at the end of the file.
-    fn read(&self, file: Arc<File>, read: PartialRead) -> IoFuture<Bytes>;
+    fn read(&self, file: Arc<OpenFile>, read: PartialRead) -> IoFuture<Bytes>;
 
     /// Writes all of a buffer into a file that was opened for it.
-    fn write(&self, file: Arc<File>, write: DirectWrite) -> IoFuture<AlignedBuffer>;
+    fn write(&self, file: Arc<OpenFile>, write: DirectWrite) -> IoFuture<AlignedBuffer>;
 
     /// Syncs a file or directory.
-    fn sync(&self, file: Arc<File>, kind: SyncKind) -> IoFuture<()>;
+    fn sync(&self, file: Arc<OpenFile>, kind: SyncKind) -> IoFuture<()>;
 }
 
 /// A real disk: the file systems of this machine.
@@ -80,15 +83,17 @@ pub trait Driver: Send + Sync + std::fmt::Debug + 'static {
 pub struct OsDisk<D> {
     driver: Arc<D>,
     spare: Spare,
+    closer: Arc<Closer>,
 }
 
 impl<D: Driver> OsDisk<D> {
     pub(super) fn with(driver: D) -> OsDisk<D> {
-        OsDisk { driver: Arc::new(driver), spare: Spare::new() }
+        OsDisk { driver: Arc::new(driver), spare: Spare::new(), closer: Arc::default() }
     }
 
     fn file(&self, file: File, sync: SyncKind) -> Arc<dyn DiskFile> {
-        Arc::new(OsFile { file: Arc::new(file), driver: self.driver.clone(), sync, advised: AtomicBool::new(false) })
+        let file = OpenFile::new(file, &self.closer);
+        Arc::new(OsFile { file, driver: self.driver.clone(), sync, advised: AtomicBool::new(false) })
     }
 }
 
@@ -121,7 +126,7 @@ impl<D: Driver> Disk for OsDisk<D> {
     }
 
     fn open_direct(&self, path: &Path, mode: DirectMode) -> io::Result<Arc<dyn DirectFile>> {
-        let opened = self.spare.open(|| direct::OsDirect::open(path, mode, self.driver.clone()))?;
+        let opened = self.spare.open(|| direct::OsDirect::open(path, mode, self))?;
         Ok(Arc::new(opened))
     }
 
@@ -211,7 +216,7 @@ impl FileLock for OsLock {}
 
 #[derive(Debug)]
 struct OsFile<D> {
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     driver: Arc<D>,
     sync: SyncKind,
     /// The kernel was told not to read ahead.
@@ -260,9 +265,9 @@ impl<D: Driver> DiskFile for OsFile<D> {
             // The kernel takes at most 1,024 slices a call; the rest of a slice that was written in part goes first.
             let written = if skip == 0 {
                 let end = slices.len().min(index + 1024);
-                retry(|| rustix::io::pwritev(&*self.file, &slices[index..end], offset))?
+                retry(|| rustix::io::pwritev(self.file.as_fd(), &slices[index..end], offset))?
             } else {
-                retry(|| rustix::io::pwrite(&*self.file, &first[skip..], offset))?
+                retry(|| rustix::io::pwrite(self.file.as_fd(), &first[skip..], offset))?
             };
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -330,7 +335,7 @@ impl<D: Driver> DiskFile for OsFile<D> {
     fn no_read_ahead(&self) {
         if !self.advised.swap(true, Ordering::Relaxed) {
             // A file system that does not know the advice does what it does.
-            let _ = rustix::fs::fadvise(&*self.file, 0, None, Advice::Random);
+            let _ = rustix::fs::fadvise(self.file.as_fd(), 0, None, Advice::Random);
         }
     }
 
@@ -343,14 +348,14 @@ impl<D: Driver> DiskFile for OsFile<D> {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        retry(|| rustix::fs::ftruncate(&*self.file, len))
+        retry(|| rustix::fs::ftruncate(self.file.as_fd(), len))
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
-        match retry(|| rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, 0, len)) {
+        match retry(|| rustix::fs::fallocate(self.file.as_fd(), FallocateFlags::KEEP_SIZE, 0, len)) {
             Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => Ok(()),
             result => result,
         }

@@ -10,7 +10,6 @@
 
 use std::{
     fmt,
-    fs::File,
     future::Future,
     io,
     os::fd::OwnedFd,
@@ -25,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
     AlignedBuffer, IoFuture,
-    os::{DirectWrite, Driver, MAX_CALL, OsDisk, PartialRead, SyncKind},
+    os::{DirectWrite, Driver, MAX_CALL, OpenFile, OsDisk, PartialRead, SyncKind},
 };
 
 mod ring;
@@ -137,7 +136,7 @@ impl RingDriver {
 }
 
 impl Driver for RingDriver {
-    fn read(&self, file: Arc<File>, read: PartialRead) -> IoFuture<Bytes> {
+    fn read(&self, file: Arc<OpenFile>, read: PartialRead) -> IoFuture<Bytes> {
         let operation = self.run(Operation::Read { file, read });
         Box::pin(async move {
             match operation.await? {
@@ -150,7 +149,7 @@ impl Driver for RingDriver {
         })
     }
 
-    fn write(&self, file: Arc<File>, write: DirectWrite) -> IoFuture<AlignedBuffer> {
+    fn write(&self, file: Arc<OpenFile>, write: DirectWrite) -> IoFuture<AlignedBuffer> {
         let operation = self.run(Operation::Write { file, write });
         Box::pin(async move {
             match operation.await? {
@@ -160,7 +159,7 @@ impl Driver for RingDriver {
         })
     }
 
-    fn sync(&self, file: Arc<File>, kind: SyncKind) -> IoFuture<()> {
+    fn sync(&self, file: Arc<OpenFile>, kind: SyncKind) -> IoFuture<()> {
         let operation = self.run(Operation::Sync { file, kind });
         Box::pin(async move { operation.await.map(|_| ()) })
     }

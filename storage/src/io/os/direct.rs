@@ -10,12 +10,12 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno};
 
-use super::{DirectWrite, Driver, MAX_CALL, SyncKind, retry};
+use super::{DirectWrite, Driver, MAX_CALL, OpenFile, OsDisk, SyncKind, retry};
 use crate::io::{AlignedBuffer, DirectFile, DirectMode, IoFuture};
 
 #[derive(Debug)]
 pub(super) struct OsDirect<D> {
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     driver: Arc<D>,
     direct: bool,
     mode: DirectMode,
@@ -28,7 +28,7 @@ fn open(path: &Path, mode: DirectMode, flags: OFlags) -> io::Result<File> {
 }
 
 impl<D: Driver> OsDirect<D> {
-    pub(super) fn open(path: &Path, mode: DirectMode, driver: Arc<D>) -> io::Result<OsDirect<D>> {
+    pub(super) fn open(path: &Path, mode: DirectMode, disk: &OsDisk<D>) -> io::Result<OsDirect<D>> {
         let flags = match mode {
             DirectMode::Durable => OFlags::DIRECT | OFlags::DSYNC,
             DirectMode::Plain => OFlags::DIRECT,
@@ -42,7 +42,8 @@ impl<D: Driver> OsDirect<D> {
         if !file.metadata()?.is_file() {
             return Err(Errno::ISDIR.into());
         }
-        Ok(OsDirect { file: Arc::new(file), driver, direct, mode })
+        let (file, driver) = (OpenFile::new(file, &disk.closer), disk.driver.clone());
+        Ok(OsDirect { file, driver, direct, mode })
     }
 }
 

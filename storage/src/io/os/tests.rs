@@ -27,10 +27,14 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at / 7) as u8 ^ at as u8).collect()
 }
 
-fn temporary_file(content: &[u8]) -> Arc<File> {
+fn opened(file: File) -> Arc<OpenFile> {
+    OpenFile::new(file, &Arc::default())
+}
+
+fn temporary_file(content: &[u8]) -> Arc<OpenFile> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
-    Arc::new(file)
+    opened(file)
 }
 
 fn partial(offset: u64, len: usize, already: &[u8]) -> PartialRead {
@@ -53,10 +57,10 @@ fn suite<D: Driver>(disk: OsDisk<D>) {
     block_on(driver.sync(file.clone(), SyncKind::All)).unwrap();
 
     // Errors of the kernel arrive as such.
-    let pipe: Arc<File> = Arc::new(File::from(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1)));
+    let pipe = opened(File::from(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1)));
     let error = block_on(driver.sync(pipe, SyncKind::Data)).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::INVAL.raw_os_error()));
-    let dir: Arc<File> = Arc::new(OpenOptions::new().read(true).open(std::env::temp_dir()).unwrap());
+    let dir = opened(OpenOptions::new().read(true).open(std::env::temp_dir()).unwrap());
     let error = block_on(driver.read(dir, partial(0, 10, &[]))).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::ISDIR.raw_os_error()));
 

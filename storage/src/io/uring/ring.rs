@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     os::fd::{AsRawFd, OwnedFd},
     sync::Arc,
@@ -16,7 +15,7 @@ use io_uring::{IoUring, Probe, opcode, squeue, types};
 use rustix::{event::PollFlags, io::Errno};
 
 use super::{MAX_CALL, Pending};
-use crate::io::os::{DirectWrite, PartialRead, SyncKind};
+use crate::io::os::{DirectWrite, OpenFile, PartialRead, SyncKind};
 
 /// Marks the poll of the eventfd among the completions; operations count up from zero.
 const WAKE: u64 = u64::MAX;
@@ -28,11 +27,11 @@ const WORKERS: u32 = 64;
 /// What the kernel is asked to do, with all it needs until it has done it.
 pub(super) enum Operation {
     /// Fill the rest of the buffer.
-    Read { file: Arc<File>, read: PartialRead },
+    Read { file: Arc<OpenFile>, read: PartialRead },
     /// Write the rest of the buffer.
-    Write { file: Arc<File>, write: DirectWrite },
+    Write { file: Arc<OpenFile>, write: DirectWrite },
     /// Flush a file or directory.
-    Sync { file: Arc<File>, kind: SyncKind },
+    Sync { file: Arc<OpenFile>, kind: SyncKind },
 }
 
 /// A ring and what is under way in it; used by the thread that made it.
