@@ -56,13 +56,13 @@ pub struct JournalLimits {
     pub slot_bytes: u32,
     /// Most slots; 0 for no journal.
     pub slots: usize,
-    /// Bytes up to which an append that waits for a sync always goes to the journal.
+    /// Bytes of a log that go to the journal also when hardly any slot is free.
     pub small_bytes: usize,
-    /// Bytes up to which it does unless hardly any slot is free.
+    /// Bytes up to which an append that waits for a sync is left to the turn that comes, which has the journal.
     pub large_bytes: usize,
     /// Bytes of a log that only the journal has from which they are written to its segment.
     pub late_bytes: u64,
-    /// Bytes from which they are written past the page cache.
+    /// Bytes from which they are written past the page cache, and in place of a frame when a turn has more than one takes.
     pub direct_bytes: u64,
     /// Bytes of the longest frame.
     pub frame_bytes: usize,
@@ -242,8 +242,6 @@ pub struct Journal {
     missed: AtomicU64,
     /// Another slot is wanted.
     wanted: AtomicBool,
-    /// Hardly any of it was free when that was looked at last.
-    scarce: AtomicBool,
     /// Slots, for [`Journal::is_ready`] without a lock.
     ready: AtomicUsize,
     /// What earlier lives left in the slots' files is known to be of earlier incarnations.
@@ -285,7 +283,6 @@ impl Journal {
             voids: Mutex::new(Voids { head: head.unwrap_or_default(), ended_at: BTreeMap::new() }),
             missed: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
-            scarce: AtomicBool::new(false),
             ready: AtomicUsize::new(0),
             synced: Mutex::new(synced),
             counters: Counters::default(),
@@ -301,7 +298,7 @@ impl Journal {
     /// Whether an append of so many bytes that waits for a sync is left to the journal, in a log that has nothing there.
     pub(crate) fn stages(&self, bytes: u64) -> bool {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.is_ready() && choice::stages(bytes, self.rule(), self.scarce.load(Ordering::Relaxed))
+        self.is_ready() && bytes <= self.limits.large_bytes
     }
 
     /// Bytes that logs may have staged together.
@@ -315,7 +312,8 @@ impl Journal {
     }
 
     fn rule(&self) -> Rule {
-        Rule { small: self.limits.small_bytes, large: self.limits.large_bytes }
+        let direct = usize::try_from(self.limits.direct_bytes).unwrap_or(usize::MAX);
+        Rule { small: self.limits.small_bytes, direct }
     }
 
     /// Whether frames can be written. To be asked before the logs of a turn are: a history that ends later is then known to be
@@ -426,17 +424,14 @@ impl Journal {
     fn room(&self, state: &State) -> Room {
         let left = u64::from(self.limits.slot_bytes).saturating_sub(state.position);
         let left = usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(HEADER_LEN);
-        let scarce = self.look(state);
-        Room { frame: left.min(self.longest()), longest: self.longest(), scarce }
+        Room { frame: left.min(self.longest()), longest: self.longest(), scarce: self.is_scarce(state) }
     }
 
     /// Whether it fills faster than what it has is written and synced: no slot is free but the one in use. Slots that are not
     /// made yet are free.
-    fn look(&self, state: &State) -> bool {
+    fn is_scarce(&self, state: &State) -> bool {
         let sealed = state.slots.iter().filter(|slot| slot.phase == Phase::Sealed).count();
-        let scarce = self.limits.slots > 2 && sealed + 1 >= self.limits.slots;
-        self.scarce.store(scarce, Ordering::Relaxed);
-        scarce
+        self.limits.slots > 2 && sealed + 1 >= self.limits.slots
     }
 
     /// The frame is durable.
@@ -500,7 +495,6 @@ impl Journal {
                 slot.covered = HashMap::new();
             }
         }
-        self.look(&state);
         due.slots.len()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A request that comes alone costs little itself, but waking a thread for it, and a peer for its answer, costs as much as
 //! several requests that come together. Where small requests come thick and their senders do not wait for each answer, a
-//! rest of a millisecond lets one wake-up serve several of them, their answers and the fetches that wait for
+//! rest of half a millisecond lets one wake-up serve several of them, their answers and the fetches that wait for
 //! them. Network cards moderate their interrupts for the same reason.
 //!
 //! Who waits for an answer before sending on, or has only so many requests under way, would be slowed down by that, so what gets
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long a thread rests: as long as it may.
-const RESTS: [Duration; 2] = [Duration::from_micros(1_000), Duration::from_micros(600)];
+const RESTS: [Duration; 2] = [Duration::from_micros(500), Duration::from_micros(300)];
 /// So long everything is counted before it is judged.
 const WINDOW: Duration = Duration::from_millis(100);
 /// When it is not known yet that rests do no harm, the first look comes so soon: a backlog takes time to be worked off.
