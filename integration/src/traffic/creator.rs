@@ -74,11 +74,12 @@ async fn create(
             }
             // An earlier attempt was served and its answer lost.
             (Some(ErrorCode::TopicAlreadyExists), _) => true,
-            (Some(_), _) => false,
-            (None, _) => {
+            // Who did not wait for the outcome does not know it: it may still come about, as in Kafka.
+            (None | Some(ErrorCode::RequestTimedOut), _) => {
                 history.doubted_topics.insert(name.to_owned());
                 false
             }
+            (Some(_), _) => false,
         }
     })
     .await;
@@ -117,7 +118,7 @@ async fn delete(shared: &Shared, client: &mut Client, name: &str) {
         let mut history = shared.history.borrow_mut();
         history.trace.note(shared.now(), format_args!("delete {name} at {node}: {code:?}"));
         let is_gone = matches!(code, Some(ErrorCode::None | ErrorCode::UnknownTopicOrPartition));
-        // A request to make it that was never answered may still arrive.
+        // A request to make it that was never answered, or not in time, may still come into effect.
         if is_gone && !history.doubted_topics.contains(name) {
             history.gone.insert(name.to_owned());
         }
