@@ -48,6 +48,7 @@ pub(crate) fn choose(offers: impl Iterator<Item = usize> + Clone, rule: Rule, ro
     let mut beside = if crowded { FRAMES_BESIDE * room.longest } else { 0 };
     offers
         .map(|bytes| {
+            // What is behind something that is on its way to the journal may be more than an append.
             if bytes > room.longest || (room.scarce && bytes > rule.small) {
                 return Way::Files;
             }

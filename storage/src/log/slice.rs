@@ -85,7 +85,8 @@ pub enum Located {
         /// All records of the range are below this offset.
         end_offset: i64,
     },
-    /// On a disk, or fetched from it to find this out: the slice again, to be loaded. [`LogSlice::max_len`] is what that gives unless the log changes meanwhile.
+    /// On a disk, or fetched from it to find this out: the slice again, to be loaded. [`LogSlice::max_len`] is what that gives unless
+    /// the log changes meanwhile.
     Cold(LogSlice),
 }
 
