@@ -149,7 +149,7 @@ pub const CHECKPOINT_BYTES: u64 = 16 << 20;
 
 /// How much unproven data the logs of a directory may have together; the ones with the most are checkpointed until they are below
 /// it. It bounds what a start after a crash has to read, whatever the number of logs.
-pub const UNPROVEN_BYTES: u64 = 256 << 20;
+pub const UNPROVEN_BYTES: u64 = 512 << 20;
 
 /// How long data stays unproven at most before a checkpoint is due.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);

@@ -200,10 +200,19 @@ impl Connection {
         let mut drained = pin!(shared.drain.cancelled());
         let mut tick = pin!(tokio::time::sleep(self.tick_period()));
         let mut tick_is_short = self.is_busy();
+        let mut gathered = false;
         loop {
             self.start_requests(flow);
             if let Some(reason) = self.finished() {
                 return Pause::Close(reason);
+            }
+            if !gathered && !self.outbox.is_empty() && flow.is_crowded() {
+                gathered = true;
+                match self.gather(&mut read).await {
+                    Ok(more) if more => continue,
+                    Ok(_) => {}
+                    Err(error) => return Pause::Close(CloseReason::Broken(error.kind())),
+                }
             }
             if let Some(worker) = self.seat.leave() {
                 return Pause::Move(worker);
@@ -222,7 +231,10 @@ impl Connection {
                 }
                 written = self.outbox.write(&mut write), if !self.outbox.is_empty() => {
                     match written {
-                        Ok(bytes) => flow.sent(bytes as u64),
+                        Ok(bytes) => {
+                            gathered = false;
+                            flow.sent(bytes as u64);
+                        }
                         Err(error) => return Pause::Close(CloseReason::Broken(error.kind())),
                     }
                 }
@@ -249,6 +261,16 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Lets the thread's other connections have a turn, then reads what came meanwhile: the answers to it go out with those that
+    /// wait. Whether anything came.
+    async fn gather(&mut self, read: &mut ReadSide<'_>) -> std::io::Result<bool> {
+        tokio::task::yield_now().await;
+        if !self.may_read() {
+            return Ok(false);
+        }
+        self.reader.fill(read, &self.shared.budget).now_or_never().transpose().map(|filled| filled.is_some())
     }
 
     fn is_busy(&self) -> bool {

@@ -3,15 +3,15 @@
 //! Few threads are better than many as long as they keep up. A producer and a consumer that live on one thread hand
 //! records over without waking another core, and a turn of the thread serves more requests with fewer system calls.
 //! So connections gather on the first thread, spread over one more when the threads in use are full for some time and the
-//! machine has a core to spare for it, and gather again when one less has been enough for longer. A thread without a core
-//! of its own only takes turns with those that it is to help.
+//! machine has some of a core to spare for it, and gather again when one less has been enough for longer. A thread for which no
+//! core has time only takes turns with those that it is to help.
 
 /// Share of time that the threads in use may be busy before one more is used.
 const SPREAD_ABOVE: f64 = 0.85;
 /// So many looks in a row.
 const SPREAD_AFTER: u32 = 3;
 /// Idle cores without which one more thread is of no use.
-const SPARE: f64 = 0.5;
+const SPARE: f64 = 0.2;
 /// One thread less is used when the remaining ones would be busy for less than this.
 const GATHER_BELOW: f64 = 0.60;
 /// So many looks in a row.

@@ -30,6 +30,8 @@ const REQUESTS: f64 = 3_000.0;
 const WAKES: f64 = 1_500.0;
 /// Requests and answers that are larger, on average, are work enough for a wake-up.
 const BYTES: f64 = 8_192.0;
+/// A thread that took in so many small requests without a pause has more to do than it can do at once.
+const CROWD: u64 = 32;
 /// With rests, at least this share of what is done without them has to be done.
 const KEPT: f64 = 0.95;
 /// A window in which less is done ends the run at once.
@@ -46,6 +48,8 @@ pub struct Flow {
     pipelined: AtomicU64,
     bytes: AtomicU64,
     waiting: AtomicU64,
+    /// Small requests since the thread last had nothing to do.
+    run: AtomicU64,
 }
 
 /// A request that waits for a disk or for replicas, counted until it is dropped.
@@ -112,6 +116,18 @@ impl Flow {
         Self::add(&self.requests, 1);
         Self::add(&self.pipelined, u64::from(pipelined));
         Self::add(&self.bytes, bytes as u64);
+        Self::add(&self.run, u64::from(bytes as f64 <= BYTES));
+    }
+
+    /// The thread has nothing to do.
+    pub fn parked(&self) {
+        self.run.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether small requests come faster than the thread serves them: then answers may wait for those of the requests that come
+    /// while others have their turn.
+    pub fn is_crowded(&self) -> bool {
+        self.run.load(Ordering::Relaxed) >= CROWD
     }
 
     /// So many bytes of answers were sent.
@@ -307,6 +323,18 @@ mod tests {
             let senders = Senders { open, in_flight: u64::MAX, closed: 0, think: Duration::ZERO, bytes };
             assert_eq!(serve(&senders, 20 * MICRO, 10 * SECOND).0, 0.0);
         }
+    }
+
+    #[test]
+    fn many_small_requests_without_a_pause_are_a_crowd() {
+        let flow = Flow::default();
+        (1..CROWD).for_each(|_| flow.took(1_200, true));
+        flow.took(65_536, true);
+        assert!(!flow.is_crowded());
+        flow.took(100, false);
+        assert!(flow.is_crowded());
+        flow.parked();
+        assert!(!flow.is_crowded());
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl Workers {
 fn rest(flow: Arc<Flow>) -> impl Fn() + Send + Sync + 'static {
     let (begun, pace) = (Instant::now(), Mutex::new(Pace::default()));
     move || {
+        flow.parked();
         let rest = pace.lock().on_park(begun.elapsed(), flow.done());
         if let Some(rest) = rest.filter(|_| !flow.is_awaited()) {
             #[expect(

@@ -77,6 +77,8 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct FrameBuilder {
     buffer: AlignedBuffer,
     entries: u32,
+    /// Of the entries so far.
+    crc: u32,
 }
 
 impl FrameBuilder {
@@ -84,7 +86,7 @@ impl FrameBuilder {
     pub(crate) fn new(mut buffer: AlignedBuffer) -> FrameBuilder {
         buffer.clear();
         let _room = buffer.push(&[0; HEADER_LEN]);
-        FrameBuilder { buffer, entries: 0 }
+        FrameBuilder { buffer, entries: 0, crc: 0 }
     }
 
     /// Adds an entry, its data in pieces. False, and nothing is added, when there is no room for it.
@@ -105,13 +107,17 @@ impl FrameBuilder {
         head[16..24].copy_from_slice(&place.segment.to_be_bytes());
         head[24..32].copy_from_slice(&place.position.to_be_bytes());
         self.entries += 1;
-        let begun = self.buffer.push(&head) && self.buffer.push(place.name.as_bytes());
-        begun && data.iter().all(|piece| self.buffer.push(piece))
+        let mut pieces = [&head, place.name.as_bytes()].into_iter().chain(data.iter().map(|piece| &piece[..]));
+        pieces.all(|piece| {
+            // Copied while it is at hand: a whole frame is longer than what a core keeps near.
+            self.crc = crc32c::crc32c_append(self.crc, piece);
+            self.buffer.push(piece)
+        })
     }
 
     /// Stamps and pads it.
     pub(crate) fn finish(self, stamp: Stamp) -> AlignedBuffer {
-        let FrameBuilder { mut buffer, entries } = self;
+        let FrameBuilder { mut buffer, entries, crc } = self;
         let content = &buffer[HEADER_LEN..];
         let mut head = [0; HEADER_LEN];
         head[..8].copy_from_slice(MAGIC);
@@ -122,9 +128,9 @@ impl FrameBuilder {
         // The room of a buffer is far below 4 GiB.
         head[32..36].copy_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_be_bytes());
         head[36..40].copy_from_slice(&entries.to_be_bytes());
-        head[40..44].copy_from_slice(&crc32c::crc32c(content).to_be_bytes());
-        let crc = crc32c::crc32c(&head[..HEADER_LEN - 4]);
-        head[HEADER_LEN - 4..].copy_from_slice(&crc.to_be_bytes());
+        head[40..44].copy_from_slice(&crc.to_be_bytes());
+        let head_crc = crc32c::crc32c(&head[..HEADER_LEN - 4]);
+        head[HEADER_LEN - 4..].copy_from_slice(&head_crc.to_be_bytes());
         buffer.replace(0, &head);
         buffer.pad();
         buffer

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::net::service::{Outcome, Reply, Started};
+use crate::net::transport::{Door, Network, Pipe};
 
 /// Answers a frame with itself; those that begin with `w` only once the gate is open.
 #[derive(Default)]
@@ -47,7 +48,7 @@ fn frame(text: &str) -> Vec<u8> {
     bytes
 }
 
-async fn expect(stream: &mut TcpStream, text: &str) {
+async fn expect(stream: &mut (impl AsyncRead + Unpin), text: &str) {
     let mut bytes = vec![0; 4 + text.len()];
     stream.read_exact(&mut bytes).await.unwrap();
     assert_eq!(bytes, frame(text));
@@ -102,4 +103,90 @@ async fn a_connection_moves_with_what_it_has_read_started_and_not_sent() {
     drop(streams);
     assert_eq!(server.drain(Duration::from_secs(10)).await, 0);
     tokio::task::spawn_blocking(|| threads.join()).await.unwrap();
+}
+
+/// Answers a frame with itself, and says when it is asked for the first one.
+#[derive(Default)]
+struct Nudge {
+    asked: Notify,
+}
+
+impl Service for Nudge {
+    fn is_pipelined(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn call(&self, _: &Arc<ConnectionInfo>, frame: Bytes) -> Started {
+        if &frame[..] == b"the first one" {
+            self.asked.notify_one();
+        }
+        Started::Done(reply(&frame))
+    }
+}
+
+/// A network with one connection, which takes no time: what was written is there.
+#[derive(Debug)]
+struct OneConnection(Mutex<Option<DuplexStream>>);
+
+impl Network for OneConnection {
+    fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Door>> {
+        Ok(Box::new(OneDoor { address, waiting: Mutex::new(self.0.lock().take()) }))
+    }
+
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<Pipe>> {
+        std::future::ready(Err(io::ErrorKind::ConnectionRefused.into())).boxed()
+    }
+}
+
+#[derive(Debug)]
+struct OneDoor {
+    address: SocketAddr,
+    waiting: Mutex<Option<DuplexStream>>,
+}
+
+impl Door for OneDoor {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn accept(&self) -> BoxFuture<'_, io::Result<Pipe>> {
+        match self.waiting.lock().take() {
+            Some(stream) => {
+                let (read, write) = tokio::io::split(stream);
+                std::future::ready(Ok(Pipe::new(self.address, read, write))).boxed()
+            }
+            None => std::future::pending().boxed(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_crowd_what_comes_meanwhile_is_answered_with_the_same_write() {
+    let service = Arc::new(Nudge::default());
+    let (mut stream, other_end) = tokio::io::duplex(4096);
+    let network = OneConnection(Mutex::new(Some(other_end)));
+    let mut listeners = BoundListeners::of(Transport::StandIn(Arc::new(network)));
+    listeners.bind("A", "127.0.0.1:9092".parse().unwrap(), &SocketConfig::default()).unwrap();
+    let config = NetConfig {
+        connection: ConnectionConfig::default(),
+        limits: LimitConfig::default(),
+        request_budget: MemoryBudget::new(1 << 20),
+    };
+    let server = listeners.serve(config, Arc::new(Workers::current()), Arc::clone(&service) as _, Arc::default());
+    let client = async move {
+        for _ in 0..100 {
+            stream.write_all(&frame("nobody waits for more")).await.unwrap();
+            expect(&mut stream, "nobody waits for more").await;
+        }
+        stream.write_all(&frame("the first one")).await.unwrap();
+        service.asked.notified().await;
+        stream.write_all(&frame("the second one")).await.unwrap();
+        let mut bytes = [0; 100];
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert_eq!(bytes[..read], [frame("the first one"), frame("the second one")].concat());
+    };
+    // A task of the same thread, as connections are.
+    let client = tokio::spawn(tokio::time::timeout(Duration::from_secs(60), client));
+    client.await.unwrap().unwrap();
+    assert_eq!(server.drain(Duration::from_secs(10)).await, 0);
 }
