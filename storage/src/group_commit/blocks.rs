@@ -12,8 +12,21 @@ use crate::io::{AlignedBuffer, DirectFile};
 /// Most bytes of one write: more does not make a disk faster.
 const PIECE: usize = 1 << 20;
 
-/// Writes under way at a time, and buffers kept.
+/// Writes under way at a time that a turn waits for, and buffers kept.
 const WRITES: usize = 8;
+
+/// The same of those that nobody waits for: the turns' frames meet them at the disk, so there is never much of them ahead of one.
+const PIECE_BESIDE: usize = 512 << 10;
+pub(super) const WRITES_BESIDE: usize = 2;
+
+/// Who waits for a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A turn, and all who wait for that.
+    InTurn,
+    /// Nobody: it is in the journal.
+    Beside,
+}
 
 /// Whole blocks that lie behind each other in a segment: a multiple of [`crate::io::direct::ALIGNMENT`], at such a place.
 #[derive(Clone, Debug)]
@@ -27,16 +40,16 @@ pub struct BlockWrite {
 }
 
 impl BlockWrite {
-    /// The same in pieces of at most [`PIECE`] bytes.
-    fn pieces(self) -> Vec<BlockWrite> {
+    /// The same in pieces of at most so many bytes.
+    fn pieces(self, most: usize) -> Vec<BlockWrite> {
         let (mut pieces, mut chunks, mut len) = (Vec::new(), Vec::new(), 0);
         let mut position = self.position;
         for mut chunk in self.chunks {
-            while len + chunk.len() > PIECE {
-                chunks.push(chunk.split_to(PIECE - len));
+            while len + chunk.len() > most {
+                chunks.push(chunk.split_to(most - len));
                 let piece = BlockWrite { file: self.file.clone(), position, chunks: std::mem::take(&mut chunks) };
                 pieces.push(piece);
-                position += PIECE as u64;
+                position += most as u64;
                 len = 0;
             }
             len += chunk.len();
@@ -50,12 +63,13 @@ impl BlockWrite {
 /// Buffers for such writes: making one touches fresh memory, which costs more than the write.
 pub(super) struct Buffers {
     free: Mutex<Free>,
-    writes: Semaphore,
+    in_turn: Semaphore,
+    beside: Semaphore,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Buffers { free: Mutex::default(), writes: Semaphore::new(WRITES) }
+        Buffers { free: Mutex::default(), in_turn: Semaphore::new(WRITES), beside: Semaphore::new(WRITES_BESIDE) }
     }
 }
 
@@ -95,13 +109,17 @@ impl Buffers {
     }
 
     /// Writes all of it, a few pieces at a time. The first error ends it; what was begun then may be written or not.
-    pub(super) async fn write(&self, writes: Vec<BlockWrite>) -> io::Result<()> {
-        let pieces = stream::iter(writes.into_iter().flat_map(BlockWrite::pieces).map(Ok::<_, io::Error>));
-        pieces.try_for_each_concurrent(WRITES, |piece| self.write_piece(piece)).await
+    pub(super) async fn write(&self, writes: Vec<BlockWrite>, wanted: Wanted) -> io::Result<()> {
+        let (most, permits) = match wanted {
+            Wanted::InTurn => (PIECE, &self.in_turn),
+            Wanted::Beside => (PIECE_BESIDE, &self.beside),
+        };
+        let pieces = stream::iter(writes.into_iter().flat_map(|write| write.pieces(most)).map(Ok::<_, io::Error>));
+        pieces.try_for_each_concurrent(WRITES, |piece| self.write_piece(piece, permits)).await
     }
 
-    async fn write_piece(&self, piece: BlockWrite) -> io::Result<()> {
-        let _permit = self.writes.acquire().await.map_err(io::Error::other)?;
+    async fn write_piece(&self, piece: BlockWrite, permits: &Semaphore) -> io::Result<()> {
+        let _permit = permits.acquire().await.map_err(io::Error::other)?;
         let mut buffer = self.take();
         if !piece.chunks.iter().all(|chunk| buffer.push(chunk)) {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -8,9 +8,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 
-use super::{GroupCommit, Member, Slot, Syncable, What};
+use super::{
+    GroupCommit, Member, Slot, Syncable, What,
+    blocks::{WRITES_BESIDE, Wanted},
+};
 use crate::journal::Journal;
 
 /// Files synced side by side to free the journal: few enough for turns to get through.
@@ -50,7 +53,8 @@ impl GroupCommit {
             Err(_) => return false,
         };
         let writing = Writing { log: &*log, ended: false };
-        let result = self.shared.buffers.write(blocks).await;
+        let wanted = if what == What::All { Wanted::InTurn } else { Wanted::Beside };
+        let result = self.shared.buffers.write(blocks, wanted).await;
         self.shared.blocks_written.fetch_add(1, Ordering::Relaxed);
         writing.end(result).is_ok()
     }
@@ -77,8 +81,13 @@ impl GroupCommit {
         let ripe = std::mem::take(&mut self.shared.queue.lock().ripe);
         // What is framed after this makes them ripe anew.
         ripe.iter().for_each(|slot| slot.ripe.store(false, Ordering::Release));
-        let written = join_all(ripe.iter().map(|slot| self.write_out(slot, What::Journaled))).await;
-        written.into_iter().filter(|written| *written).count()
+        self.write_beside(ripe).await.into_iter().filter(|written| *written).count()
+    }
+
+    /// A few logs at a time: a turn that wants one of the others need not wait for these.
+    async fn write_beside(&self, slots: Vec<Arc<Slot>>) -> Vec<bool> {
+        let writes = slots.into_iter().map(|slot| async move { self.write_out(&slot, What::Journaled).await });
+        stream::iter(writes).buffer_unordered(WRITES_BESIDE).collect().await
     }
 
     /// Frees the journal whenever that is due; never ends.
@@ -104,7 +113,7 @@ impl GroupCommit {
             let queue = self.shared.queue.lock();
             due.owners.iter().filter_map(|owner| queue.logs.get(owner).cloned()).collect()
         };
-        let written = join_all(owners.iter().map(|slot| self.write_out(slot, What::Journaled))).await;
+        let written = self.write_beside(owners).await;
         if written.contains(&false) || self.shared.orphaned.load(Ordering::Acquire) {
             return 0;
         }
