@@ -48,6 +48,14 @@ fn frame(text: &str) -> Vec<u8> {
     bytes
 }
 
+fn config() -> NetConfig {
+    NetConfig {
+        connection: ConnectionConfig::default(),
+        limits: LimitConfig::default(),
+        request_budget: MemoryBudget::new(1 << 20),
+    }
+}
+
 async fn expect(stream: &mut (impl AsyncRead + Unpin), text: &str) {
     let mut bytes = vec![0; 4 + text.len()];
     stream.read_exact(&mut bytes).await.unwrap();
@@ -60,12 +68,7 @@ async fn a_connection_moves_with_what_it_has_read_started_and_not_sent() {
     let service = Arc::new(Echo::default());
     let mut listeners = BoundListeners::default();
     let address = listeners.bind("A", "127.0.0.1:0".parse().unwrap(), &SocketConfig::default()).unwrap();
-    let config = NetConfig {
-        connection: ConnectionConfig::default(),
-        limits: LimitConfig::default(),
-        request_budget: MemoryBudget::new(1 << 20),
-    };
-    let server = listeners.serve(config, Arc::new(workers), Arc::clone(&service) as _, Arc::default());
+    let server = listeners.serve(config(), Arc::new(workers), Arc::clone(&service) as _, Arc::default());
     let mut streams = Vec::new();
     for _ in 0..4 {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -167,12 +170,7 @@ async fn in_a_crowd_what_comes_meanwhile_is_answered_with_the_same_write() {
     let network = OneConnection(Mutex::new(Some(other_end)));
     let mut listeners = BoundListeners::of(Transport::StandIn(Arc::new(network)));
     listeners.bind("A", "127.0.0.1:9092".parse().unwrap(), &SocketConfig::default()).unwrap();
-    let config = NetConfig {
-        connection: ConnectionConfig::default(),
-        limits: LimitConfig::default(),
-        request_budget: MemoryBudget::new(1 << 20),
-    };
-    let server = listeners.serve(config, Arc::new(Workers::current()), Arc::clone(&service) as _, Arc::default());
+    let server = listeners.serve(config(), Arc::new(Workers::current()), Arc::clone(&service) as _, Arc::default());
     let client = async move {
         for _ in 0..100 {
             stream.write_all(&frame("nobody waits for more")).await.unwrap();
