@@ -209,8 +209,8 @@ impl Connection {
             if !gathered && !self.outbox.is_empty() && flow.is_crowded() {
                 gathered = true;
                 match self.gather(&mut read).await {
-                    Ok(more) if more => continue,
-                    Ok(_) => {}
+                    Ok(true) => continue,
+                    Ok(false) => {}
                     Err(error) => return Pause::Close(CloseReason::Broken(error.kind())),
                 }
             }

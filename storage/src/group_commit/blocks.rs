@@ -7,6 +7,7 @@ use futures_util::{TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::What;
 use crate::io::{AlignedBuffer, DirectFile};
 
 /// Most bytes of one write: more does not make a disk faster.
@@ -15,18 +16,9 @@ const PIECE: usize = 1 << 20;
 /// Writes under way at a time that a turn waits for, and buffers kept.
 const WRITES: usize = 8;
 
-/// The same of those that nobody waits for: the turns' frames meet them at the disk, so there is never much of them ahead of one.
+/// The same of what is in the journal, which nobody waits for: the turns' frames meet them at the disk, so there is never much of them ahead of one.
 const PIECE_BESIDE: usize = 512 << 10;
 pub(super) const WRITES_BESIDE: usize = 2;
-
-/// Who waits for a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// A turn, and all who wait for that.
-    InTurn,
-    /// Nobody: it is in the journal.
-    Beside,
-}
 
 /// Whole blocks that lie behind each other in a segment: a multiple of [`crate::io::direct::ALIGNMENT`], at such a place.
 #[derive(Clone, Debug)]
@@ -109,10 +101,10 @@ impl Buffers {
     }
 
     /// Writes all of it, a few pieces at a time. The first error ends it; what was begun then may be written or not.
-    pub(super) async fn write(&self, writes: Vec<BlockWrite>, wanted: Wanted) -> io::Result<()> {
-        let (most, permits) = match wanted {
-            Wanted::InTurn => (PIECE, &self.in_turn),
-            Wanted::Beside => (PIECE_BESIDE, &self.beside),
+    pub(super) async fn write(&self, writes: Vec<BlockWrite>, what: What) -> io::Result<()> {
+        let (most, permits) = match what {
+            What::All => (PIECE, &self.in_turn),
+            What::Journaled => (PIECE_BESIDE, &self.beside),
         };
         let pieces = stream::iter(writes.into_iter().flat_map(|write| write.pieces(most)).map(Ok::<_, io::Error>));
         pieces.try_for_each_concurrent(WRITES, |piece| self.write_piece(piece, permits)).await

@@ -10,10 +10,7 @@ use std::{
 
 use futures_util::{StreamExt, future::join_all, stream};
 
-use super::{
-    GroupCommit, Member, Slot, Syncable, What,
-    blocks::{WRITES_BESIDE, Wanted},
-};
+use super::{GroupCommit, Member, Slot, Syncable, What, blocks::WRITES_BESIDE};
 use crate::journal::Journal;
 
 /// Files synced side by side to free the journal: few enough for turns to get through.
@@ -53,8 +50,7 @@ impl GroupCommit {
             Err(_) => return false,
         };
         let writing = Writing { log: &*log, ended: false };
-        let wanted = if what == What::All { Wanted::InTurn } else { Wanted::Beside };
-        let result = self.shared.buffers.write(blocks, wanted).await;
+        let result = self.shared.buffers.write(blocks, what).await;
         self.shared.blocks_written.fetch_add(1, Ordering::Relaxed);
         writing.end(result).is_ok()
     }

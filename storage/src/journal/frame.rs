@@ -118,7 +118,7 @@ impl FrameBuilder {
     /// Stamps and pads it.
     pub(crate) fn finish(self, stamp: Stamp) -> AlignedBuffer {
         let FrameBuilder { mut buffer, entries, crc } = self;
-        let content = &buffer[HEADER_LEN..];
+        let content = buffer.len() - HEADER_LEN;
         let mut head = [0; HEADER_LEN];
         head[..8].copy_from_slice(MAGIC);
         head[8..16].copy_from_slice(&stamp.incarnation.to_be_bytes());
@@ -126,7 +126,7 @@ impl FrameBuilder {
         head[24..28].copy_from_slice(&stamp.slot.to_be_bytes());
         head[28..32].copy_from_slice(&stamp.position.to_be_bytes());
         // The room of a buffer is far below 4 GiB.
-        head[32..36].copy_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_be_bytes());
+        head[32..36].copy_from_slice(&u32::try_from(content).unwrap_or(u32::MAX).to_be_bytes());
         head[36..40].copy_from_slice(&entries.to_be_bytes());
         head[40..44].copy_from_slice(&crc.to_be_bytes());
         let head_crc = crc32c::crc32c(&head[..HEADER_LEN - 4]);
