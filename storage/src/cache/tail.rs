@@ -5,6 +5,9 @@
 //! ([`TailBudget`]); what lies more than the budget behind the front of that stream is dropped, by its own log when it appends or
 //! reads next, and by a sweep over all logs after every quarter of the budget. So at most 5/4 of the budget is held, and
 //! buffers that arrived together (and may share one allocation) go together.
+//!
+//! A log that nobody reads keeps nothing: what was written is let go at once, so that what comes next arrives in memory that is
+//! still at hand, in a core's cache. The first read is served from the file; from then on the log keeps what it is given.
 
 use std::{
     collections::VecDeque,
@@ -15,6 +18,9 @@ use bytes::Bytes;
 
 /// Up to this size a batch is copied into an allocation of its own: a small slice must not hold a big frame.
 const COPY_BYTES: usize = 4096;
+
+/// A log that was given so many bytes since it was last read has no reader at its end.
+const UNREAD_BYTES: u64 = 4 << 20;
 
 /// What a kept batch costs beside its bytes, roughly.
 const OVERHEAD: u64 = 160;
@@ -74,11 +80,22 @@ impl Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     batches: VecDeque<Kept>,
+    /// Bytes that were appended since the log was last read.
+    unread: u64,
 }
 
 impl Tail {
-    /// Keeps a batch just appended, with its first and last offset. Whatever the budget says, the batches from offset `pinned` on
-    /// stay. True when all tails are to be swept.
+    /// Somebody reads the log, here or elsewhere.
+    pub(crate) fn was_read(&mut self) {
+        self.unread = 0;
+    }
+
+    fn is_unread(&self) -> bool {
+        self.unread > UNREAD_BYTES
+    }
+
+    /// Keeps a batch just appended, with its first and last offset, if there is a budget and a reader for it. In any case the batches
+    /// from offset `pinned` on stay. True when all tails are to be swept.
     pub(crate) fn push(
         &mut self,
         budget: &TailBudget,
@@ -87,8 +104,10 @@ impl Tail {
         pinned: i64,
     ) -> bool {
         let len = (chunks[0].len() + chunks[1].len()) as u64;
-        if len + OVERHEAD > budget.limit && base_offset < pinned {
+        self.unread = self.unread.saturating_add(len);
+        if (self.is_unread() || len + OVERHEAD > budget.limit) && base_offset < pinned {
             self.batches.clear();
+            self.batches.shrink_to(16);
             return false;
         }
         let (stamp, sweep) = budget.take(len + OVERHEAD);
@@ -97,8 +116,9 @@ impl Tail {
         sweep
     }
 
-    /// Drops what the budget no longer covers, below the offset `pinned`.
+    /// Drops what the budget no longer covers, or nobody reads, below the offset `pinned`.
     pub(crate) fn drop_below(&mut self, floor: u64, pinned: i64) {
+        let floor = if self.is_unread() { u64::MAX } else { floor };
         while self.batches.front().is_some_and(|kept| kept.stamp <= floor && kept.base_offset < pinned) {
             self.batches.pop_front();
         }
@@ -197,6 +217,30 @@ mod tests {
         assert_eq!(idle.len(), 0);
         busy.push(&budget, (40, 40), batch(200_000), i64::MAX);
         assert_eq!(busy.len(), 0, "a batch beyond the budget is not kept, and nothing before it may be");
+    }
+
+    #[test]
+    fn what_nobody_reads_goes() {
+        const SIZE: usize = 1 << 20;
+        let budget = TailBudget::new(64 << 20);
+        let mut tail = Tail::default();
+        let push = |tail: &mut Tail, at: i64, pinned| {
+            tail.push(&budget, (at, at), batch(SIZE), pinned);
+        };
+        (0..3).for_each(|at| push(&mut tail, at, i64::MAX));
+        assert_eq!(tail.len(), 3, "a reader may come yet");
+        tail.was_read();
+        (3..6).for_each(|at| push(&mut tail, at, i64::MAX));
+        assert_eq!(tail.len(), 6);
+        push(&mut tail, 6, i64::MAX);
+        assert_eq!(tail.len(), 0);
+        push(&mut tail, 7, 7);
+        assert_eq!(tail.len(), 1, "it is in no file");
+        tail.drop_below(0, i64::MAX);
+        assert_eq!(tail.len(), 0);
+        tail.was_read();
+        push(&mut tail, 8, i64::MAX);
+        assert_eq!(tail.read(8, SIZE * 2, 9, false, i64::MAX).map(|(_, len)| len), Some(SIZE + 61));
     }
 
     #[test]

@@ -26,6 +26,7 @@ impl Log {
     ) -> Result<LogSlice, ReadError> {
         let mut state = self.state.lock();
         check_range(&state, offset)?;
+        state.tail.was_read();
         let upper_bound = upper_bound.min(state.end);
         if offset >= upper_bound {
             return Ok(LogSlice::memory(Vec::new(), 0));
