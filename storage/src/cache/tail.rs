@@ -85,7 +85,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Somebody reads the log, here or elsewhere.
+    /// Somebody reads the log, at its end or before.
     pub(crate) fn was_read(&mut self) {
         self.unread = 0;
     }
@@ -106,8 +106,7 @@ impl Tail {
         let len = (chunks[0].len() + chunks[1].len()) as u64;
         self.unread = self.unread.saturating_add(len);
         if (self.is_unread() || len + OVERHEAD > budget.limit) && base_offset < pinned {
-            self.batches.clear();
-            self.batches.shrink_to(16);
+            self.drop_below(u64::MAX, pinned);
             return false;
         }
         let (stamp, sweep) = budget.take(len + OVERHEAD);

@@ -16,7 +16,8 @@ const PIECE: usize = 1 << 20;
 /// Writes under way at a time that a turn waits for, and buffers kept.
 const WRITES: usize = 8;
 
-/// The same of what is in the journal, which nobody waits for: the turns' frames meet them at the disk, so there is never much of them ahead of one.
+/// The same of what is in the journal, which nobody waits for: the turns' frames meet them at the disk, so there is never much of
+/// them ahead of one.
 const PIECE_BESIDE: usize = 512 << 10;
 pub(super) const WRITES_BESIDE: usize = 2;
 
